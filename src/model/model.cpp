@@ -1,0 +1,256 @@
+#include "model/model.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "core/parallel.h"
+#include "core/random.h"
+#include "kernels/matmul.h"
+#include "model/rmsnorm.h"
+
+namespace shenhong {
+namespace {
+
+// Positions whose logits exist at one time: enough for full-speed products, small enough that they
+// stay in the cache at our vocabularies.
+constexpr int kLossRows = 512;
+
+}  // namespace
+
+template <class Real>
+Model<Real>::Model(const ModelConfig& config)
+    : embed_tokens(Parameter<Real>::matrix("model.embed_tokens.weight", config.vocab_size, config.hidden_size)),
+      norm(Parameter<Real>::vector("model.norm.weight", config.hidden_size)),
+      config_(config),
+      rope_(config) {
+  config.validate("model");
+  for (int l = 0; l < config.num_hidden_layers; ++l) layers.emplace_back(config, l, config.is_moe(l));
+  if (!config.tie_word_embeddings)
+    lm_head = Parameter<Real>::matrix("lm_head.weight", config.vocab_size, config.hidden_size);
+  for (int p = 1; p <= config.num_nextn_predict_layers; ++p) mtp.emplace_back(config, config.num_hidden_layers + p - 1);
+}
+
+namespace {
+
+template <class Self, class Visit>
+void visit_parameters(Self& self, Visit&& visit) {
+  visit(self.embed_tokens);
+  for (auto& block : self.layers) std::remove_cvref_t<decltype(block)>::for_each_parameter(block, visit);
+  visit(self.norm);
+  if (!self.config().tie_word_embeddings) visit(self.lm_head);
+  for (auto& module : self.mtp) std::remove_cvref_t<decltype(module)>::for_each_parameter(module, visit);
+}
+
+bool is_router_bias(const std::string& name) { return name.ends_with("e_score_correction_bias"); }
+
+}  // namespace
+
+template <class Real>
+void Model<Real>::for_each_parameter(const std::function<void(Parameter<Real>&)>& visit) {
+  visit_parameters(*this, visit);
+}
+
+template <class Real>
+void Model<Real>::for_each_parameter(const std::function<void(const Parameter<Real>&)>& visit) const {
+  visit_parameters(*this, visit);
+}
+
+template <class Real>
+int64_t Model<Real>::parameter_count() const {
+  int64_t count = 0;
+  for_each_parameter([&](const Parameter<Real>& p) { count += p.size(); });
+  return count;
+}
+
+template <class Real>
+void Model<Real>::initialize(uint64_t seed) {
+  for_each_parameter([&](Parameter<Real>& p) {
+    if (is_router_bias(p.name)) {
+      p.value.zero();
+    } else if (p.is_vector) {
+      std::fill(p.value.begin(), p.value.end(), Real(1));
+    } else {
+      const uint64_t stream = fnv1a(p.name);
+      parallel_ranges(p.size(), 1 << 15, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i)
+          p.value[i] = Real(config_.initializer_range * normal(seed, stream, uint64_t(i)));
+      });
+    }
+  });
+}
+
+template <class Real>
+void Model<Real>::allocate_gradients() {
+  for_each_parameter([](Parameter<Real>& p) { p.grad.resize_zero(p.size()); });
+}
+
+template <class Real>
+void Model<Real>::zero_gradients() {
+  for_each_parameter([](Parameter<Real>& p) { p.grad.zero(); });
+}
+
+template <class Real>
+void Model<Real>::embed(const Batch& batch, int shift, Buffer<Real>& out) const {
+  const int D = config_.hidden_size, T = batch.T, row = T + config_.num_nextn_predict_layers;
+  out.resize(int64_t(batch.B) * T * D);
+  for (int64_t n = 0; n < int64_t(batch.B) * T; ++n) {
+    const int token = batch.tokens[n / T * row + n % T + shift];
+    std::copy_n(embed_tokens.w() + int64_t(token) * D, D, out.data() + n * D);
+  }
+}
+
+template <class Real>
+void Model<Real>::embed_backward(const Batch& batch, int shift, const Buffer<Real>& dx) {
+  const int D = config_.hidden_size, T = batch.T, row = T + config_.num_nextn_predict_layers;
+  for (int64_t n = 0; n < int64_t(batch.B) * T; ++n) {
+    const int token = batch.tokens[n / T * row + n % T + shift];
+    kernels<Real>().axpy(Real(1), dx.data() + n * D, embed_tokens.dw() + int64_t(token) * D, D);
+  }
+}
+
+template <class Real>
+void Model<Real>::check(const Batch& batch) const {
+  const int row = batch.T + config_.num_nextn_predict_layers;
+  SH_ASSERT(batch.B > 0 && batch.T > 0 && batch.T <= config_.max_position_embeddings);
+  SH_ASSERT(int64_t(batch.tokens.size()) == int64_t(batch.B) * row && batch.targets.size() == batch.tokens.size());
+  for (const int token : batch.tokens) SH_ASSERT(token >= 0 && token < config_.vocab_size);
+  for (const int target : batch.targets) SH_ASSERT(target >= Batch::kIgnore && target < config_.vocab_size);
+}
+
+// Fills x_[0..L], the streams between the blocks, and h_[1..P], the modules' outputs (h_[0] is x_[L]).
+template <class Real>
+void Model<Real>::forward(const Batch& batch) {
+  check(batch);
+  const int B = batch.B, T = batch.T, L = config_.num_hidden_layers, P = config_.num_nextn_predict_layers;
+  const int64_t size = int64_t(B) * T * config_.hidden_size;
+  x_.resize(L + 1);
+  embed(batch, 0, x_[0]);
+  for (int l = 0; l < L; ++l) {
+    x_[l + 1].resize(size);
+    layers[l].forward(x_[l].data(), x_[l + 1].data(), B, T, rope_);
+  }
+  embedding_.resize(P);
+  h_.resize(P);
+  for (int p = 1; p <= P; ++p) {
+    embed(batch, p, embedding_[p - 1]);
+    h_[p - 1].resize(size);
+    mtp[p - 1].forward(stream(p - 1).data(), embedding_[p - 1].data(), h_[p - 1].data(), B, T, rope_);
+  }
+}
+
+template <class Real>
+LossSums Model<Real>::evaluate(const Batch& batch) {
+  forward(batch);
+  LossSums sums;
+  for (int p = 0; p <= config_.num_nextn_predict_layers; ++p) score(batch, p, 0, nullptr, sums);
+  return sums;
+}
+
+template <class Real>
+LossSums Model<Real>::forward_backward(const Batch& batch, double main_weight, double mtp_weight) {
+  forward(batch);
+  const int B = batch.B, T = batch.T, L = config_.num_hidden_layers, P = config_.num_nextn_predict_layers;
+  const int64_t size = int64_t(B) * T * config_.hidden_size;
+  // dh[p] is the gradient by the output of depth p; module p adds to that of depth p-1.
+  std::vector<Buffer<Real>> dh(P + 1);
+  LossSums sums;
+  for (int p = 0; p <= P; ++p) {
+    dh[p].resize_zero(size);
+    score(batch, p, p == 0 ? main_weight : mtp_weight, dh[p].data(), sums);
+  }
+  Buffer<Real> dembedding;
+  for (int p = P; p >= 1; --p) {
+    dembedding.resize_zero(size);
+    mtp[p - 1].backward(dh[p].data(), stream(p - 1).data(), embedding_[p - 1].data(), dh[p - 1].data(),
+                        dembedding.data(), B, T, rope_);
+    embed_backward(batch, p, dembedding);
+  }
+  for (int l = L - 1; l >= 0; --l) layers[l].backward(x_[l].data(), dh[0].data(), B, T, rope_);
+  embed_backward(batch, 0, dh[0]);
+  return sums;
+}
+
+template <class Real>
+void Model<Real>::score(const Batch& batch, int depth, double weight, Real* dh, LossSums& sums) {
+  const int N = batch.B * batch.T, D = config_.hidden_size, V = config_.vocab_size, T = batch.T;
+  const int row = T + config_.num_nextn_predict_layers;
+  Parameter<Real>& gain = depth == 0 ? norm : mtp[depth - 1].shared_head_norm;
+  Parameter<Real>& head_weight = config_.tie_word_embeddings ? embed_tokens : lm_head;
+  const Real* h = stream(depth).data();
+  Buffer<Real> normed(int64_t(N) * D), dnormed, rstd;
+  rmsnorm(h, gain, normed.data(), rstd, N, config_.rms_norm_eps);
+  if (dh) dnormed.resize(int64_t(N) * D);
+
+  logits_.resize(int64_t(std::min(N, kLossRows)) * V);
+  std::vector<double> nats(N, 0.0);
+  for (int begin = 0; begin < N; begin += kLossRows) {
+    const int rows = std::min(kLossRows, N - begin);
+    const Real* normed_rows = normed.data() + int64_t(begin) * D;
+    matmul_nt(normed_rows, head_weight.w(), logits_.data(), rows, V, D, Write::kReplace);
+    parallel_ranges(rows, 8, [&](int64_t first, int64_t last) {
+      for (int64_t r = first; r < last; ++r) {
+        const int64_t n = begin + r;
+        const int target = batch.targets[n / T * row + n % T + depth];
+        Real* logits_row = logits_.data() + r * V;
+        if (target == Batch::kIgnore) {
+          if (dh) std::fill_n(logits_row, V, Real(0));
+          continue;
+        }
+        const Real target_logit = logits_row[target];
+        nats[n] = double(kernels<Real>().softmax(logits_row, Real(1), V)) - double(target_logit);
+        if (!dh) continue;
+        logits_row[target] -= 1;  // d nats / d logits = softmax - onehot
+        for (int v = 0; v < V; ++v) logits_row[v] *= Real(weight);
+      }
+    });
+    if (!dh) continue;
+    matmul_nn(logits_.data(), head_weight.w(), dnormed.data() + int64_t(begin) * D, rows, D, V, Write::kReplace);
+    matmul_tn(logits_.data(), normed_rows, head_weight.dw(), V, D, rows, Write::kAdd);
+  }
+  if (dh) rmsnorm_backward(dnormed.data(), h, gain, rstd, dh, N);
+
+  double sum = 0;
+  int64_t count = 0;
+  for (int n = 0; n < N; ++n) {
+    sum += nats[n];
+    count += batch.targets[n / T * row + n % T + depth] != Batch::kIgnore;
+  }
+  sums.nats.push_back(sum);
+  sums.counts.push_back(count);
+}
+
+template <class Real>
+void Model<Real>::logits(const Batch& batch, int depth, Buffer<Real>& out) {
+  forward(batch);
+  const int N = batch.B * batch.T, D = config_.hidden_size, V = config_.vocab_size;
+  Buffer<Real> normed(int64_t(N) * D), rstd;
+  rmsnorm(stream(depth).data(), depth == 0 ? norm : mtp[depth - 1].shared_head_norm, normed.data(), rstd, N,
+          config_.rms_norm_eps);
+  out.resize(int64_t(N) * V);
+  matmul_nt(normed.data(), head().w(), out.data(), N, V, D, Write::kReplace);
+}
+
+template <class Real>
+std::vector<RouterStatistics<Real>> Model<Real>::routers() {
+  std::vector<RouterStatistics<Real>> out;
+  const auto add = [&](Block<Real>& block) {
+    if (block.moe) out.push_back({&block.moe->router.bias, &block.moe->load, &block.saved.moe.router.scores});
+  };
+  for (auto& block : layers) add(block);
+  for (auto& module : mtp) add(module.block);
+  return out;
+}
+
+template <class Real>
+void Model<Real>::clear_router_loads() {
+  const auto clear = [](Block<Real>& block) {
+    if (block.moe) std::fill(block.moe->load.begin(), block.moe->load.end(), 0);
+  };
+  for (auto& block : layers) clear(block);
+  for (auto& module : mtp) clear(module.block);
+}
+
+template class Model<float>;
+template class Model<double>;
+
+}  // namespace shenhong

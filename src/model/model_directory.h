@@ -1,0 +1,22 @@
+// A model directory in Hugging Face layout: config.json and model.safetensors (or the shards that
+// model.safetensors.index.json lists), with DeepSeek-V3's tensor names (techniques 7).
+#pragma once
+
+#include <memory>
+
+#include "core/file.h"
+#include "model/model.h"
+
+namespace shenhong {
+
+// Weights may be F32, F16 or BF16. Error(kBadInput) names the tensor, its shape and the config keys
+// that ask for another one; missing and unknown tensors too. Copies of the embedding and the head in
+// the multi-token-prediction layer, as published checkpoints hold them, are skipped.
+std::unique_ptr<Model<float>> load_model(const fs::path& directory);
+
+enum class WeightFormat { kF32, kBF16 };
+
+// Writes config.json and model.safetensors; creates `directory`. Router biases stay F32.
+void save_model(const Model<float>& model, const fs::path& directory, WeightFormat format);
+
+}  // namespace shenhong

@@ -1,0 +1,136 @@
+#include "model/moe.h"
+
+#include <algorithm>
+
+#include "core/parallel.h"
+#include "kernels/matmul.h"
+
+namespace shenhong {
+
+template <class Real>
+Moe<Real>::Moe(const ModelConfig& config, const std::string& prefix)
+    : router(config, prefix + "gate."),
+      has_shared(config.n_shared_experts > 0),
+      load(config.n_routed_experts, 0),
+      D_(config.hidden_size),
+      E_(config.n_routed_experts),
+      K_(config.num_experts_per_tok),
+      F_(config.moe_intermediate_size) {
+  for (int e = 0; e < E_; ++e) experts.emplace_back(prefix + "experts." + std::to_string(e) + ".", D_, F_);
+  if (has_shared) shared_experts = Mlp<Real>(prefix + "shared_experts.", D_, F_ * config.n_shared_experts);
+}
+
+template <class Real>
+void Moe<Real>::dispatch(const Buffer<int>& chosen, int N, Dispatch& d) const {
+  d.first.assign(E_ + 1, 0);
+  d.token.resize(int64_t(N) * K_);
+  d.choice.resize(int64_t(N) * K_);
+  d.slot.resize(int64_t(N) * K_);
+  for (const int e : chosen) ++d.first[e + 1];
+  for (int e = 0; e < E_; ++e) d.first[e + 1] += d.first[e];
+  std::vector<int> next(d.first.begin(), d.first.end() - 1);
+  for (int n = 0; n < N; ++n)
+    for (int k = 0; k < K_; ++k) {
+      const int slot = next[chosen[int64_t(n) * K_ + k]]++;
+      d.token[slot] = n;
+      d.choice[slot] = k;
+      d.slot[int64_t(n) * K_ + k] = slot;
+    }
+}
+
+namespace {
+
+// The rows of x that an expert's slots ask for, side by side.
+template <class Real>
+void gather(const Real* x, const int* token, Real* rows, int count, int D) {
+  for (int i = 0; i < count; ++i) std::copy_n(x + int64_t(token[i]) * D, D, rows + int64_t(i) * D);
+}
+
+}  // namespace
+
+template <class Real>
+void Moe<Real>::forward(const Real* x, Real* y, int N, Saved& s) {
+  router.forward(x, N, s.router);
+  dispatch(s.router.chosen, N, s.dispatch);
+  const Dispatch& d = s.dispatch;
+  for (int e = 0; e < E_; ++e) load[e] += d.first[e + 1] - d.first[e];
+
+  const int64_t slots = int64_t(N) * K_;
+  s.a.resize(slots * F_);
+  s.b.resize(slots * F_);
+  Buffer<Real> out(slots * D_);  // each slot's FFN(x)
+  parallel_for(E_, [&](int64_t e) {
+    const int first = d.first[e], rows = d.first[e + 1] - first;
+    if (rows == 0) return;
+    const Mlp<Real>& expert = experts[e];
+    thread_local Buffer<Real> xs, h;
+    xs.resize(int64_t(rows) * D_);
+    h.resize(int64_t(rows) * F_);
+    gather(x, d.token.data() + first, xs.data(), rows, D_);
+    Real* a = s.a.data() + int64_t(first) * F_;
+    Real* b = s.b.data() + int64_t(first) * F_;
+    matmul_nt(xs.data(), expert.gate_proj.w(), a, rows, F_, D_, Write::kReplace);
+    matmul_nt(xs.data(), expert.up_proj.w(), b, rows, F_, D_, Write::kReplace);
+    kernels<Real>().swiglu(a, b, h.data(), int64_t(rows) * F_);
+    matmul_nt(h.data(), expert.down_proj.w(), out.data() + int64_t(first) * D_, rows, D_, F_, Write::kReplace);
+  });
+  parallel_ranges(N, 64, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin * K_; i < end * K_; ++i)
+      kernels<Real>().axpy(s.router.weights[i], out.data() + int64_t(d.slot[i]) * D_, y + i / K_ * D_, D_);
+  });
+  if (has_shared) shared_experts.forward(x, y, N, s.shared);
+}
+
+template <class Real>
+void Moe<Real>::backward(const Real* dy, const Real* x, Real* dx, int N, Saved& s) {
+  if (has_shared) shared_experts.backward(dy, x, dx, N, s.shared);
+
+  const Dispatch& d = s.dispatch;
+  const int64_t slots = int64_t(N) * K_;
+  Buffer<Real> dxs(slots * D_), dweights(slots);
+  parallel_for(E_, [&](int64_t e) {
+    const int first = d.first[e], rows = d.first[e + 1] - first;
+    if (rows == 0) return;
+    Mlp<Real>& expert = experts[e];
+    const int64_t size = int64_t(rows) * F_;
+    thread_local Buffer<Real> xs, dys, dh, h;
+    xs.resize(int64_t(rows) * D_);
+    dys.resize(int64_t(rows) * D_);
+    dh.resize(size);
+    h.resize(size);
+    gather(x, d.token.data() + first, xs.data(), rows, D_);
+    gather(dy, d.token.data() + first, dys.data(), rows, D_);
+    Real* a = s.a.data() + int64_t(first) * F_;
+    Real* b = s.b.data() + int64_t(first) * F_;
+
+    // y += w · W_down h. With g = W_downᵀ dy per slot: dw = h·g and dh = w g, so the slots' outputs
+    // need not be kept; w moves onto h for W_down's gradient.
+    matmul_nn(dys.data(), expert.down_proj.w(), dh.data(), rows, F_, D_, Write::kReplace);
+    kernels<Real>().swiglu(a, b, h.data(), size);
+    for (int i = 0; i < rows; ++i) {
+      const int64_t pair = int64_t(d.token[first + i]) * K_ + d.choice[first + i];
+      const Real w = s.router.weights[pair];
+      Real* h_i = h.data() + int64_t(i) * F_;
+      Real* dh_i = dh.data() + int64_t(i) * F_;
+      dweights[pair] = kernels<Real>().dot(h_i, dh_i, F_);
+      for (int f = 0; f < F_; ++f) h_i[f] *= w, dh_i[f] *= w;
+    }
+    matmul_tn(dys.data(), h.data(), expert.down_proj.dw(), D_, F_, rows, Write::kAdd);
+    kernels<Real>().swiglu_backward(dh.data(), a, b, a, b, nullptr, size);  // a, b become da, db
+    matmul_tn(a, xs.data(), expert.gate_proj.dw(), F_, D_, rows, Write::kAdd);
+    matmul_tn(b, xs.data(), expert.up_proj.dw(), F_, D_, rows, Write::kAdd);
+    Real* dxs_e = dxs.data() + int64_t(first) * D_;
+    matmul_nn(a, expert.gate_proj.w(), dxs_e, rows, D_, F_, Write::kReplace);
+    matmul_nn(b, expert.up_proj.w(), dxs_e, rows, D_, F_, Write::kAdd);
+  });
+  parallel_ranges(N, 64, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin * K_; i < end * K_; ++i)
+      kernels<Real>().axpy(Real(1), dxs.data() + int64_t(d.slot[i]) * D_, dx + i / K_ * D_, D_);
+  });
+  router.backward(dweights.data(), x, dx, N, s.router);
+}
+
+template class Moe<float>;
+template class Moe<double>;
+
+}  // namespace shenhong

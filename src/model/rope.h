@@ -1,0 +1,25 @@
+// Rotary position embedding on adjacent pairs (2i, 2i+1), as in DeepSeek's checkpoints, with YaRN's
+// frequency interpolation (V2 report, 3.1.4; techniques 2.2).
+#pragma once
+
+#include "core/buffer.h"
+#include "model/config.h"
+
+namespace shenhong {
+
+template <class Real>
+class Rope {
+ public:
+  explicit Rope(const ModelConfig& config);
+
+  // Rotates x [rows, Dr] in place, all rows at the same position; `stride` elements between rows.
+  void rotate(Real* x, int rows, int64_t stride, int position) const;
+  // The inverse rotation, which is also its transpose: the backward pass.
+  void rotate_back(Real* x, int rows, int64_t stride, int position) const;
+
+ private:
+  int Dr_;
+  Buffer<Real> cos_, sin_;  // [max_position_embeddings, Dr/2]
+};
+
+}  // namespace shenhong

@@ -1,0 +1,161 @@
+#include "model/model.h"
+
+#include <gtest/gtest-spi.h>
+#include <gtest/gtest.h>
+
+#include "core/parallel.h"
+#include "gradient.h"
+#include "toy.h"
+
+namespace shenhong {
+namespace {
+
+struct Case {
+  const char* name;
+  std::function<void(ModelConfig&)> change;
+};
+
+const Case kCases[] = {
+    {"plain", [](ModelConfig&) {}},
+    {"compressed_queries", [](ModelConfig& c) { c.q_lora_rank = 5; }},
+    {"yarn",
+     [](ModelConfig& c) {
+       c.rope_scaling.factor = 4;
+       c.rope_scaling.original_max_position_embeddings = 8;
+     }},
+    {"softmax_scores_not_normalised",
+     [](ModelConfig& c) {
+       c.scoring_func = "softmax";
+       c.norm_topk_prob = false;
+     }},
+    {"softmax_scores_normalised", [](ModelConfig& c) { c.scoring_func = "softmax"; }},
+    {"groups",
+     [](ModelConfig& c) {
+       c.n_group = 3;
+       c.topk_group = 2;
+     }},
+    {"no_shared_expert", [](ModelConfig& c) { c.n_shared_experts = 0; }},
+    {"two_shared_experts", [](ModelConfig& c) { c.n_shared_experts = 2; }},
+    {"tied_head", [](ModelConfig& c) { c.tie_word_embeddings = true; }},
+    {"all_layers_experts", [](ModelConfig& c) { c.first_k_dense_replace = 0; }},
+    {"mtp_depth_2", [](ModelConfig& c) { c.num_nextn_predict_layers = 2; }},
+    {"no_mtp", [](ModelConfig& c) { c.num_nextn_predict_layers = 0; }},
+};
+
+class Gradients : public testing::TestWithParam<Case> {};
+
+// A12: every parameter of every variant, by central differences in double.
+TEST_P(Gradients, agree_with_central_differences) {
+  set_thread_count(1);  // thousands of tiny passes: handing them to threads would cost more than they do
+  ModelConfig config = toy_config();
+  GetParam().change(config);
+  Model<double> model(config);
+  model.initialize(3);
+  disturb(model);
+  const Batch batch = toy_batch(config, 2, 9);
+  const double main_weight = 0.07, mtp_weight = 0.02;
+  model.allocate_gradients();
+  model.forward_backward(batch, main_weight, mtp_weight);
+  const auto loss = [&] {
+    const LossSums sums = model.evaluate(batch);
+    double total = main_weight * sums.nats[0];
+    for (size_t p = 1; p < sums.nats.size(); ++p) total += mtp_weight * sums.nats[p];
+    return total;
+  };
+  model.for_each_parameter([&](Parameter<double>& p) {
+    if (p.name.ends_with("e_score_correction_bias")) {
+      for (const double g : p.grad) EXPECT_EQ(g, 0) << "the bias takes no gradient";
+      return;
+    }
+    // An expert that no token chose has no gradient; central differences agree trivially.
+    if (p.name.find(".experts.") != p.name.npos && std::all_of(p.grad.begin(), p.grad.end(), [](double g) { return g == 0; }))
+      return;
+    expect_gradient(p.name, p.value, p.grad, loss, 8);
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(Variants, Gradients, testing::ValuesIn(kCases),
+                         [](const auto& param) { return param.param.name; });
+
+TEST(Model, a_planted_fault_in_a_gradient_is_noticed) {
+  ModelConfig config = toy_config();
+  Model<double> model(config);
+  model.initialize(3);
+  const Batch batch = toy_batch(config, 1, 5);
+  model.allocate_gradients();
+  model.forward_backward(batch, 1, 0);
+  Parameter<double>& p = model.layers[0].self_attn.o_proj;
+  for (double& g : p.grad) g *= 1 + 1e-5;
+  const auto loss = [&] { return model.evaluate(batch).nats[0]; };
+  testing::TestPartResultArray failures;
+  {
+    testing::ScopedFakeTestPartResultReporter capture(
+        testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &failures);
+    expect_gradient(p.name, p.value, p.grad, loss, 8);
+  }
+  EXPECT_GT(failures.size(), 0);
+}
+
+TEST(Model, forward_backward_reports_the_loss_of_evaluate) {
+  ModelConfig config = toy_config();
+  Model<float> model(config);
+  model.initialize(4);
+  model.allocate_gradients();
+  const Batch batch = toy_batch(config, 2, 9);
+  const LossSums a = model.evaluate(batch), b = model.forward_backward(batch, 1, 1);
+  EXPECT_EQ(a.nats, b.nats);
+  EXPECT_EQ(a.counts, b.counts);
+}
+
+TEST(Model, a_position_sees_nothing_after_itself) {
+  ModelConfig config = toy_config();
+  config.num_nextn_predict_layers = 0;
+  Model<float> model(config);
+  model.initialize(4);
+  Batch batch = toy_batch(config, 1, 9);
+  Buffer<float> before, after;
+  model.logits(batch, 0, before);
+  batch.tokens[6] = (batch.tokens[6] + 1) % config.vocab_size;
+  model.logits(batch, 0, after);
+  const int V = config.vocab_size;
+  EXPECT_TRUE(std::equal(before.begin(), before.begin() + 6 * V, after.begin()));
+  EXPECT_FALSE(std::equal(before.begin() + 6 * V, before.end(), after.begin() + 6 * V));
+}
+
+TEST(Model, one_thread_and_many_give_the_same_bits) {
+  ModelConfig config = toy_config();
+  config.q_lora_rank = 5;
+  const Batch batch = toy_batch(config, 3, 20);
+  std::vector<std::vector<float>> gradients;
+  for (const int threads : {1, 2, 5}) {
+    set_thread_count(threads);
+    Model<float> model(config);
+    model.initialize(4);
+    model.allocate_gradients();
+    model.forward_backward(batch, 0.1, 0.03);
+    gradients.emplace_back();
+    model.for_each_parameter([&](Parameter<float>& p) {
+      gradients.back().insert(gradients.back().end(), p.grad.begin(), p.grad.end());
+    });
+  }
+  EXPECT_EQ(gradients[0], gradients[1]);
+  EXPECT_EQ(gradients[0], gradients[2]);
+}
+
+TEST(Model, ignored_targets_change_neither_loss_nor_gradient) {
+  ModelConfig config = toy_config();
+  Model<float> model(config);
+  model.initialize(4);
+  model.allocate_gradients();
+  Batch batch = toy_batch(config, 1, 6);
+  for (int& target : batch.targets) target = Batch::kIgnore;
+  const LossSums sums = model.forward_backward(batch, 1, 1);
+  EXPECT_EQ(sums.nats[0], 0);
+  EXPECT_EQ(sums.counts[0], 0);
+  model.for_each_parameter([&](Parameter<float>& p) {
+    for (const float g : p.grad) EXPECT_EQ(g, 0) << p.name;
+  });
+}
+
+}  // namespace
+}  // namespace shenhong
