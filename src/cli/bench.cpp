@@ -1,0 +1,159 @@
+// shenhong bench train | decode: how fast this machine runs a model, beside its measured ceilings.
+#include <CLI/CLI.hpp>
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+
+#include "cli/model_option.h"
+#include "cli/verbs.h"
+#include "core/parallel.h"
+#include "core/random.h"
+#include "infer/engine.h"
+#include "kernels/ceiling.h"
+#include "kernels/kernels.h"
+#include "model/cost.h"
+#include "train/optimizer.h"
+
+namespace shenhong {
+namespace {
+
+double seconds(const std::function<void()>& run) {
+  const auto start = std::chrono::steady_clock::now();
+  run();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+double peak_rss_mib() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return double(usage.ru_maxrss) / 1024;
+}
+
+void print(const Json& json, bool as_json) {
+  if (as_json) {
+    std::puts(dump_json(json).c_str());
+    return;
+  }
+  for (const auto& [key, value] : json.items()) fmt::print("{:20} {}\n", key, dump_json(value));
+}
+
+struct TrainOptions {
+  std::string model;
+  int batch = 16, seq_len = 256, steps = 5;
+  bool json = false;
+};
+
+// Whole steps on random tokens: forward, backward, clip, AdamW. Speed does not depend on the tokens,
+// but for the experts' balance, which random weights leave nearly even.
+void bench_train(const TrainOptions& options) {
+  const ModelConfig config = read_config(fs::path(options.model) / "config.json");
+  SH_CHECK(options.seq_len <= config.max_position_embeddings, kUsage, "--seq-len {} is beyond the model's context of {}",
+           options.seq_len, config.max_position_embeddings);
+  Model<float> model(config);
+  model.initialize(1);
+  model.allocate_gradients();
+  std::vector<Parameter<float>*> parameters;
+  model.for_each_parameter([&](Parameter<float>& p) { parameters.push_back(&p); });
+  OptimizerConfig adamw;
+  adamw.method = "adamw";
+  Optimizer optimizer(adamw, parameters);
+
+  Batch batch{options.batch, options.seq_len, {}, {}};
+  const int row = options.seq_len + config.num_nextn_predict_layers;
+  for (int64_t i = 0; i < int64_t(options.batch) * row; ++i) {
+    batch.tokens.push_back(int(uniform_below(config.vocab_size, 1, 1, i)));
+    batch.targets.push_back(int(uniform_below(config.vocab_size, 1, 2, i)));
+  }
+  const double tokens = double(options.batch) * options.seq_len;
+  const auto step = [&] {
+    model.zero_gradients();
+    model.forward_backward(batch, 1 / tokens, 0.3 / tokens);
+    optimizer.step(1e-3, optimizer.clip_scale(optimizer.gradient_norm()));
+  };
+  step();
+  // The machine's speed moves within minutes, so the ceiling is taken between the steps.
+  std::vector<double> times, ceilings;
+  for (int i = 0; i < options.steps; ++i) {
+    ceilings.push_back(measure_gemm_ceiling_gflops(thread_count()));
+    times.push_back(seconds(step));
+  }
+  const double tokens_per_s = tokens / median(times), ceiling = median(ceilings);
+  const double gflops = tokens_per_s * training_flop_per_token(config, options.seq_len) / 1e9;
+  print({{"tokens_per_s", tokens_per_s},
+         {"gflops", gflops},
+         {"ceiling_gflops", ceiling},
+         {"share", gflops / ceiling},
+         {"peak_rss_mib", peak_rss_mib()},
+         {"threads", thread_count()},
+         {"kernels", kernels<float>().name}},
+        options.json);
+}
+
+struct DecodeOptions {
+  std::string model;
+  int prompt = 128, tokens = 128, repeats = 5;
+  bool json = false;
+};
+
+void bench_decode(const DecodeOptions& options) {
+  Engine engine(find_model(options.model));
+  const int vocab = engine.config().vocab_size;
+  SH_CHECK(options.prompt + options.tokens < engine.context_tokens(), kUsage,
+           "--prompt {} and --tokens {} do not fit the context of {}", options.prompt, options.tokens, engine.context_tokens());
+  std::vector<double> decode, prefill;
+  for (int r = 0; r < options.repeats; ++r) {
+    GenerateRequest request;
+    for (int i = 0; i < options.prompt; ++i) request.prompt.push_back(int(uniform_below(vocab, 1 + r, 1, i)));
+    request.max_tokens = options.tokens;
+    const GenerateResult result = engine.generate(request);
+    decode.push_back(result.tokens_per_s());
+    prefill.push_back(options.prompt / result.prefill_s);
+  }
+  const double bytes = 4.0 * double(cost_of(engine.config()).parameters_active);
+  const double bandwidth = measure_bandwidth_gb_s();
+  const double tokens_per_s = median(decode);
+  print({{"tokens_per_s", tokens_per_s},
+         {"bytes_per_token", bytes},
+         {"bandwidth_gb_s", bandwidth},
+         {"share", tokens_per_s * bytes / 1e9 / bandwidth},
+         {"prefill_tokens_per_s", median(prefill)},
+         {"threads", thread_count()}},
+        options.json);
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app) {
+  CLI::App* verb = app.add_subcommand("bench", "speeds beside this machine's measured ceilings");
+  verb->require_subcommand(1);
+  verb->footer("Examples:\n  shenhong bench train --model models/shenhong-mini --json\n  shenhong bench decode");
+
+  auto train = std::make_shared<TrainOptions>();
+  CLI::App* train_verb = verb->add_subcommand("train", "training steps on random tokens");
+  train_verb->add_option("--model", train->model, "directory with a config.json; weights are not read")->required();
+  train_verb->add_option("--batch", train->batch, "sequences per step")->check(CLI::Range(1, 4096))->capture_default_str();
+  train_verb->add_option("--seq-len", train->seq_len, "tokens per sequence")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  train_verb->add_option("--steps", train->steps, "timed steps; the median counts")->check(CLI::Range(1, 1000))->capture_default_str();
+  train_verb->add_flag("--json", train->json, "print one JSON object");
+  train_verb->callback([train] { bench_train(*train); });
+
+  auto decode = std::make_shared<DecodeOptions>();
+  CLI::App* decode_verb = verb->add_subcommand("decode", "decoding one sequence");
+  add_model_option(*decode_verb, decode->model);
+  decode_verb->add_option("--prompt", decode->prompt, "prompt tokens")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  decode_verb->add_option("--tokens", decode->tokens, "decoded tokens")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  decode_verb->add_option("--repeats", decode->repeats, "runs; the median counts")->check(CLI::Range(1, 100))->capture_default_str();
+  decode_verb->add_flag("--json", decode->json, "print one JSON object");
+  decode_verb->callback([decode] { bench_decode(*decode); });
+}
+
+}  // namespace shenhong

@@ -1,0 +1,76 @@
+#include "cli/evaluate.h"
+
+#include <numbers>
+
+#include "core/progress.h"
+#include "eval/poems.h"
+#include "infer/engine.h"
+#include "model/model_directory.h"
+#include "train/trainer.h"
+
+namespace shenhong {
+
+Json evaluate_poems(const fs::path& model_directory, int samples, const fs::path& line_index) {
+  Engine engine(model_directory);
+  PoemEvalOptions options;
+  options.samples = samples;
+  LineIndex lines;
+  if (fs::exists(line_index)) {
+    lines = LineIndex::load(line_index);
+    options.training_lines = &lines;
+  }
+  Progress progress("poems", 4 * samples);
+  options.progress = [&](int done, int) { progress.update(done); };
+  const Json result = eval_poems(
+      [&](const std::string& request, uint64_t seed) {
+        GenerateRequest generate;
+        generate.prompt = engine.chat_prompt({{"user", request}});
+        generate.sampling = engine.default_sampling();
+        generate.sampling.seed = seed;
+        return engine.generate(generate).text;
+      },
+      options);
+  progress.finish();
+  return result;
+}
+
+Json evaluate_loss(const fs::path& model_directory, const fs::path& prepared, int64_t windows) {
+  const std::unique_ptr<Model<float>> model = load_model(model_directory);
+  const uint64_t tokenizer = vocabulary_hash(model_directory / "tokenizer.json");
+  std::vector<Windows> sources;
+  SH_CHECK(fs::is_directory(prepared), kBadInput, "{}: no such directory; run `shenhong data RECIPE` first", prepared.string());
+  std::vector<fs::path> directories;
+  for (const auto& entry : fs::directory_iterator(prepared))
+    if (fs::exists(entry.path() / "valid-00000.tok")) directories.push_back(entry.path());
+  std::sort(directories.begin(), directories.end());
+  SH_CHECK(!directories.empty(), kBadInput, "{}: holds no validation shards; run `shenhong data RECIPE` first", prepared.string());
+  for (const fs::path& directory : directories) {
+    auto source = std::make_shared<TokenSource>(directory, "valid");
+    SH_CHECK(source->vocabulary().hash == tokenizer, kBadInput,
+             "{}: was made with another tokenizer than that of {}; evaluate on data of the model's own recipe",
+             directory.string(), model_directory.string());
+    if (source->tokens() == 0) continue;
+    sources.emplace_back(source, model->config().max_position_embeddings + model->config().num_nextn_predict_layers + 1,
+                         Packing::kStream, 1);
+  }
+  Json out = {{"sources", Json::array()}};
+  double nats = 0, bits = 0, bytes = 0;
+  int64_t tokens = 0;
+  for (const ValidationLoss& loss : validation_loss(*model, sources, windows)) {
+    out["sources"].push_back({{"source", loss.source},
+                              {"nats_per_token", loss.nats_per_token},
+                              {"bits_per_byte", loss.bits_per_byte},
+                              {"tokens", loss.tokens}});
+    const double total = loss.nats_per_token * double(loss.tokens);
+    nats += total;
+    bits += total / std::numbers::ln2;
+    if (loss.bits_per_byte > 0) bytes += total / std::numbers::ln2 / loss.bits_per_byte;
+    tokens += loss.tokens;
+  }
+  out["nats_per_token"] = tokens > 0 ? nats / double(tokens) : 0;
+  out["bits_per_byte"] = bytes > 0 ? bits / bytes : 0;
+  out["tokens"] = tokens;
+  return out;
+}
+
+}  // namespace shenhong

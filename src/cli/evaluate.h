@@ -1,0 +1,18 @@
+// What `shenhong eval` and the report of `shenhong run` measure on a model directory.
+#pragma once
+
+#include "core/file.h"
+#include "core/json.h"
+
+namespace shenhong {
+
+// Seeded samples of each form. `line_index`: the training set's lines (data/line_index), for the
+// share of samples that hold one; without the file "copied" is null.
+Json evaluate_poems(const fs::path& model_directory, int samples, const fs::path& line_index);
+
+// Validation loss on prepared data (the output of `shenhong data`): every source with a validation
+// split, over `windows` windows of the model's context. {"sources": [...], and over all of them
+// "nats_per_token", "bits_per_byte", "tokens"}
+Json evaluate_loss(const fs::path& model_directory, const fs::path& prepared, int64_t windows);
+
+}  // namespace shenhong

@@ -1,0 +1,97 @@
+// shenhong generate PROMPT: one answer, streamed to standard output, or one JSON object.
+#include <CLI/CLI.hpp>
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <iostream>
+#include <iterator>
+#include <memory>
+
+#include "cli/model_option.h"
+#include "cli/sampling_options.h"
+#include "cli/verbs.h"
+#include "infer/engine.h"
+
+namespace shenhong {
+namespace {
+
+struct Options {
+  std::string model, prompt, system;
+  bool raw = false, json = false;
+  int max_tokens = 0;
+  std::vector<std::string> stop;
+  SamplingOptions sampling;
+};
+
+std::vector<int> prompt_ids(const Engine& engine, const Options& options) {
+  std::string text = options.prompt;
+  if (text == "-") text.assign(std::istreambuf_iterator<char>(std::cin), {});
+  SH_CHECK(!text.empty(), kUsage,
+           "the prompt is empty; give some text, or - to read it from standard input");
+  if (options.raw) return engine.text_prompt(text);
+  std::vector<Message> messages;
+  if (!options.system.empty()) messages.push_back({"system", options.system});
+  messages.push_back({"user", text});
+  return engine.chat_prompt(messages);
+}
+
+void print_json(const GenerateResult& result, uint64_t seed) {
+  const Json out = {{"text", result.text},
+                    {"prompt_tokens", result.prompt_tokens},
+                    {"completion_tokens", result.tokens.size()},
+                    {"finish_reason", finish_name(result.finish)},
+                    {"tokens_per_s", result.tokens_per_s()},
+                    {"seed", seed},
+                    {"prefill_s", result.prefill_s},
+                    {"decode_s", result.decode_s},
+                    {"tokens", result.tokens}};
+  std::puts(dump_json(out).c_str());
+}
+
+void generate(const Options& options) {
+  Engine engine(find_model(options.model));
+  GenerateRequest request;
+  request.prompt = prompt_ids(engine, options);
+  request.max_tokens = options.max_tokens;
+  request.sampling = options.sampling.resolve(engine.default_sampling());
+  request.stop = options.stop;
+  const auto print_piece = [](std::string_view piece) {
+    std::fwrite(piece.data(), 1, piece.size(), stdout);
+    std::fflush(stdout);
+    return true;
+  };
+  const GenerateResult result =
+      engine.generate(request, options.json ? Engine::OnPiece() : Engine::OnPiece(print_piece));
+  if (options.json) return print_json(result, request.sampling.seed);
+  std::puts("");
+  if (isatty(STDERR_FILENO))
+    fmt::print(stderr, "[{} tokens, {:.0f} tokens/s, {}, seed {}]\n", result.tokens.size(),
+               result.tokens_per_s(), finish_name(result.finish), request.sampling.seed);
+}
+
+}  // namespace
+
+void add_generate(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = app.add_subcommand("generate", "one answer to one prompt");
+  verb->add_option("prompt", options->prompt, "the prompt; - reads it from standard input")
+      ->required();
+  add_model_option(*verb, options->model);
+  verb->add_flag("--raw", options->raw,
+                 "go on with the text itself instead of answering it as a chat message");
+  verb->add_option("--system", options->system, "system text of the chat")->excludes("--raw");
+  verb->add_option("--max-tokens", options->max_tokens,
+                   "longest answer; 0: until the context is full");
+  verb->add_option("--stop", options->stop, "end before this text; may be given several times")
+      ->allow_extra_args(false);
+  verb->add_flag("--json", options->json, "print one JSON object at the end instead of streaming");
+  options->sampling.add_to(*verb);
+  verb->footer(
+      "Examples:\n"
+      "  shenhong generate '写一首七言绝句，题目是秋夜'\n"
+      "  shenhong generate --raw --temperature 0 '床前明月光' --json");
+  verb->callback([options] { generate(*options); });
+}
+
+}  // namespace shenhong

@@ -1,0 +1,37 @@
+#include "cli/recipe.h"
+
+#include "formats/toml.h"
+
+namespace shenhong {
+
+Recipe load_recipe(const fs::path& path) {
+  const Json json = read_toml(path);
+  const std::string where = path.string();
+  Recipe recipe;
+  recipe.path = path;
+  recipe.name = path.stem().string();
+  for (const auto& [section, ignored] : json.items())
+    SH_CHECK(section == "data" || section == "model" || section == "pretrain" || section == "dialogues" ||
+                 section == "chat" || section == "eval",
+             kUsage, "{}: unknown section [{}]; known: data, model, pretrain, dialogues, chat, eval", where, section);
+  for (const char* section : {"data", "model", "pretrain"})
+    SH_CHECK(json.contains(section), kUsage, "{}: has no section [{}]", where, section);
+
+  const auto read = [&](const char* section, auto& into) {
+    if (json.contains(section)) fields_from_json(into, json[section], fmt::format("{} [{}]", where, section));
+  };
+  recipe.data = data_config_from_json(json["data"], where + " [data]");
+  read("model", recipe.model);
+  recipe.model.vocab_size = recipe.data.vocab_size;
+  recipe.model.validate(where + " [model]");
+  recipe.chat.packing = "whole";
+  read("pretrain", recipe.pretrain);
+  read("chat", recipe.chat);
+  read("dialogues", recipe.dialogues);
+  read("eval", recipe.eval);
+  recipe.pretrain.validate(where + " [pretrain]", recipe.model);
+  recipe.chat.validate(where + " [chat]", recipe.model);
+  return recipe;
+}
+
+}  // namespace shenhong

@@ -1,0 +1,52 @@
+// A recipe: everything that makes a model, in one TOML file.
+//
+//   [data]       corpora, tokenizer                     -> data/NAME
+//   [model]      DeepSeek-V3's config keys; vocab_size and the token ids come from the tokenizer
+//   [pretrain]   the first stage                        -> runs/NAME/pretrain
+//   [dialogues]  chat data made from the corpora        -> data/NAME/dialogues
+//   [chat]       the second stage                       -> runs/NAME/chat
+//   [eval]       what the report measures               -> runs/NAME/report.md, runs/NAME/model
+#pragma once
+
+#include <string>
+
+#include "core/file.h"
+#include "data/config.h"
+#include "data/dialogues.h"
+#include "model/config.h"
+#include "train/trainer.h"
+
+namespace shenhong {
+
+struct EvalConfig {
+  int poems = 200;
+  int64_t validation_windows = 400;
+
+  template <class Visit>
+  void fields(Visit&& v) {
+    v("poems", poems, "seeded samples per form of poem; 0: none");
+    v("validation_windows", validation_windows, "windows per source of the final validation");
+  }
+};
+
+struct Recipe {
+  std::string name;  // the file's, without .toml
+  fs::path path;
+  DataConfig data;
+  ModelConfig model;
+  TrainConfig pretrain, chat;
+  DialogueConfig dialogues;
+  EvalConfig eval;
+
+  fs::path data_directory() const { return fs::path("data") / name; }
+  fs::path dialogue_directory() const { return data_directory() / "dialogues"; }
+  fs::path tokenizer_path() const { return data_directory() / "tokenizer.json"; }
+  fs::path run_directory() const { return fs::path("runs") / name; }
+  fs::path model_directory() const { return run_directory() / "model"; }
+  fs::path dialogue_templates() const { return path.parent_path() / "dialogues.toml"; }
+};
+
+// Error(kBadInput) or Error(kUsage) with the section and key that is wrong; unknown ones list the known.
+Recipe load_recipe(const fs::path& path);
+
+}  // namespace shenhong

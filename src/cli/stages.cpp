@@ -1,0 +1,190 @@
+#include "cli/stages.h"
+
+#include <atomic>
+#include <csignal>
+
+#include "cli/evaluate.h"
+#include "cli/model_card.h"
+#include "data/dialogue_shards.h"
+#include "data/line_index.h"
+#include "data/prepare.h"
+#include "model/model_directory.h"
+
+namespace shenhong {
+namespace {
+
+std::atomic<bool> stop_requested{false};
+
+// The first signal asks the trainer to save and stop; a second one ends the process at once.
+void handle_signal(int signal) {
+  stop_requested = true;
+  std::signal(signal, SIG_DFL);
+}
+
+struct SignalGuard {
+  SignalGuard() {
+    std::signal(SIGTERM, handle_signal);
+    std::signal(SIGINT, handle_signal);
+  }
+  ~SignalGuard() {
+    std::signal(SIGTERM, SIG_DFL);
+    std::signal(SIGINT, SIG_DFL);
+  }
+};
+
+ModelConfig model_config(const Recipe& recipe) {
+  const Tokenizer tokenizer = Tokenizer::load(recipe.tokenizer_path());
+  ModelConfig config = recipe.model;
+  config.vocab_size = tokenizer.vocab_size();
+  config.bos_token_id = tokenizer.bos_id();
+  config.eos_token_id = tokenizer.eos_id();
+  config.validate(recipe.path.string() + " [model]");
+  return config;
+}
+
+struct Sources {
+  std::vector<MixtureEntry> train;
+  std::vector<std::shared_ptr<const TokenSource>> validation;
+};
+
+// A source whose every document fell on one side of the split is left out of the other.
+void add_source(Sources& sources, const fs::path& directory, double weight) {
+  auto train = std::make_shared<TokenSource>(directory, "train");
+  auto valid = std::make_shared<TokenSource>(directory, "valid");
+  if (train->tokens() > 0) sources.train.push_back({std::move(train), weight});
+  if (valid->tokens() > 0) sources.validation.push_back(std::move(valid));
+}
+
+Sources open_sources(const Recipe& recipe, std::string_view stage) {
+  Sources sources;
+  if (stage == "chat") {
+    add_source(sources, recipe.dialogue_directory(), 1);
+  } else {
+    for (const SourceConfig& source : recipe.data.sources)
+      add_source(sources, recipe.data_directory() / source.name, source.weight);
+  }
+  return sources;
+}
+
+std::vector<Windows> validation_windows(const Sources& sources, const TrainConfig& config, const ModelConfig& model) {
+  const Packing packing = config.packing == "whole" ? Packing::kWhole : Packing::kStream;
+  std::vector<Windows> windows;
+  for (const auto& source : sources.validation)
+    windows.emplace_back(source, config.seq_len + model.num_nextn_predict_layers + 1, packing, config.seed);
+  return windows;
+}
+
+fs::path weights_directory(const Recipe& recipe, std::string_view stage) { return recipe.run_directory() / stage / "weights"; }
+
+// What makes `output` up to date: it exists and remembers the same inputs.
+bool is_done(const fs::path& marker, const std::string& inputs) { return fs::exists(marker) && read_file(marker) == inputs; }
+
+}  // namespace
+
+std::string run_data_stage(const Recipe& recipe) {
+  const fs::path out = recipe.data_directory();
+  PrepareOptions options;
+  options.out = out;
+  const DataReport report = prepare(recipe.data, options);
+  std::string markdown = report_markdown(report);
+
+  const std::string inputs = dump_json({{"dialogues", fields_to_json(recipe.dialogues)},
+                                        {"templates", hash_hex(read_file(recipe.dialogue_templates()))},
+                                        {"report", hash_hex(read_file(out / "report.json"))},
+                                        {"tokenizer", hash_hex(read_file(recipe.tokenizer_path()))}});
+  const fs::path marker = recipe.dialogue_directory() / "done.json";
+  if (is_done(marker, inputs)) return markdown;
+  const auto counts = write_dialogues(recipe.dialogues, recipe.dialogue_templates(), out, recipe.dialogue_directory());
+  index_training_lines(out).save(out / "poem_lines.idx");
+  write_dialogue_shards(recipe.dialogue_directory(), recipe.tokenizer_path(), ChatTemplate::deepseek());
+  write_file(marker, inputs);
+  markdown += "\n| dialogues | count |\n|---|---|\n";
+  for (const auto& [kind, count] : counts) markdown += fmt::format("| {} | {} |\n", kind, count);
+  return markdown;
+}
+
+std::vector<ValidationLoss> run_train_stage(const Recipe& recipe, std::string_view stage) {
+  const TrainConfig& config = stage == "chat" ? recipe.chat : recipe.pretrain;
+  const fs::path directory = recipe.run_directory() / stage;
+  std::unique_ptr<Model<float>> model;
+  if (stage == "chat") {
+    model = load_model(weights_directory(recipe, "pretrain"));
+  } else {
+    model = std::make_unique<Model<float>>(model_config(recipe));
+    model->initialize(config.seed);
+  }
+  const Sources sources = open_sources(recipe, stage);
+  const ModelConfig& shape = model->config();
+  Mixture mixture(sources.train, config.seq_len + shape.num_nextn_predict_layers + 1,
+                  config.packing == "whole" ? Packing::kWhole : Packing::kStream, config.seed);
+  Trainer trainer(config, *model, std::move(mixture), validation_windows(sources, config, shape), directory);
+  const SignalGuard signals;
+  const TrainOutcome outcome = trainer.run(stop_requested);
+  for (const std::string& note : trainer.notes()) fmt::print(stderr, "{}\n", note);
+  switch (outcome) {
+    case TrainOutcome::kInterrupted:
+      fail(Exit::kInterrupted, "{}: saved at step {} of {}; run the same command again to go on", directory.string(),
+           trainer.step(), config.steps);
+    case TrainOutcome::kDiverged:
+      fail(Exit::kDiverged, "{}: the loss is not finite or spikes too often, at step {}; {} says why; try a lower lr",
+           directory.string(), trainer.step(), (directory / "log.jsonl").string());
+    case TrainOutcome::kFinished:
+      break;
+  }
+  save_model(*model, weights_directory(recipe, stage), WeightFormat::kF32);
+  return trainer.validation();
+}
+
+namespace {
+
+Json loss_json(const std::vector<ValidationLoss>& losses) {
+  Json list = Json::array();
+  for (const ValidationLoss& loss : losses)
+    list.push_back({{"source", loss.source},
+                    {"nats_per_token", loss.nats_per_token},
+                    {"bits_per_byte", loss.bits_per_byte},
+                    {"tokens", loss.tokens}});
+  return list;
+}
+
+}  // namespace
+
+void print_validation(const std::vector<ValidationLoss>& losses, bool as_json) {
+  if (as_json) {
+    fmt::print("{}\n", dump_json({{"loss", loss_json(losses)}}));
+    return;
+  }
+  for (const ValidationLoss& loss : losses)
+    fmt::print("{:24} {:.4f} nats/token  {:.4f} bits/byte\n", loss.source, loss.nats_per_token, loss.bits_per_byte);
+}
+
+Json run_export_stage(const Recipe& recipe) {
+  const fs::path out = recipe.model_directory();
+  const std::unique_ptr<Model<float>> model = load_model(weights_directory(recipe, "chat"));
+  save_model(*model, out, WeightFormat::kBF16);
+  save_tokenizer_files(Tokenizer::load(recipe.tokenizer_path()), ChatTemplate::deepseek(), out);
+  const Json generation = {{"_from_model_config", true},
+                           {"bos_token_id", model->config().bos_token_id},
+                           {"eos_token_id", model->config().eos_token_id},
+                           {"do_sample", true},
+                           {"temperature", 0.7},
+                           {"top_k", 40},
+                           {"top_p", 0.95}};
+  write_file(out / "generation_config.json", dump_json(generation, 2) + "\n");
+
+  // The report is about what was written: the exported weights, read back.
+  const std::unique_ptr<Model<float>> exported = load_model(out);
+  Json report = {{"recipe", recipe.name}, {"loss", Json::array()}};
+  for (const std::string_view stage : {"pretrain", "chat"}) {
+    const TrainConfig& config = stage == "chat" ? recipe.chat : recipe.pretrain;
+    const auto windows = validation_windows(open_sources(recipe, stage), config, exported->config());
+    for (const Json& loss : loss_json(validation_loss(*exported, windows, recipe.eval.validation_windows)))
+      report["loss"].push_back(loss);
+  }
+  if (recipe.eval.poems > 0) report["poems"] = evaluate_poems(out, recipe.eval.poems, recipe.data_directory() / "poem_lines.idx");
+  write_file(recipe.run_directory() / "report.json", dump_json(report, 2) + "\n");
+  write_file(out / "README.md", model_card(recipe, exported->config(), report));
+  return report;
+}
+
+}  // namespace shenhong

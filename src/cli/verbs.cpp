@@ -1,0 +1,19 @@
+#include "cli/verbs.h"
+
+#include <CLI/CLI.hpp>
+
+namespace shenhong {
+
+void add_verbs(CLI::App& app) {
+  add_run(app);
+  add_data(app);
+  add_train(app);
+  add_eval(app);
+  add_info(app);
+  add_generate(app);
+  add_chat(app);
+  add_serve(app);
+  add_bench(app);
+}
+
+}  // namespace shenhong

@@ -1,0 +1,28 @@
+// The 16-bit float formats of checkpoints, converted from and to float.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+
+namespace shenhong {
+
+inline float bf16_to_float(uint16_t bits) { return std::bit_cast<float>(uint32_t(bits) << 16); }
+
+// To nearest, ties to even; beyond the largest finite bf16 it becomes infinity, NaN stays a NaN.
+inline uint16_t float_to_bf16(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return uint16_t((bits >> 16) | 0x40);
+  return uint16_t((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+// IEEE binary16, exact. Shifted into place the exponent is 112 too small; a product with 2^112
+// repairs it for normal and subnormal numbers alike.
+inline float f16_to_float(uint16_t bits) {
+  const uint32_t sign = uint32_t(bits & 0x8000) << 16;
+  const uint32_t rest = uint32_t(bits & 0x7fff) << 13;
+  if (rest >= 0x0f800000u) return std::bit_cast<float>(sign | rest | 0x7f800000u);
+  const float magnitude = std::bit_cast<float>(rest) * 0x1p112f;
+  return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(magnitude));
+}
+
+}  // namespace shenhong

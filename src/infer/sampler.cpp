@@ -1,0 +1,156 @@
+#include "infer/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+
+#include "core/random.h"
+
+namespace shenhong {
+namespace {
+
+// Temperatures below this would overflow the division and mean the same as 0.
+constexpr double kCold = 1e-5;
+constexpr uint64_t kDrawStream = fnv1a("sampler.draw");
+
+// The likelier first; a tie goes to the lower id.
+bool is_before(const Sampler::Candidate& a, const Sampler::Candidate& b) {
+  return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
+}
+
+// Fills the probabilities: the softmax of the kept logits.
+void normalise(std::vector<Sampler::Candidate>& kept) {
+  double top = kept.front().logit, sum = 0;
+  for (const auto& c : kept) top = std::max(top, c.logit);
+  for (auto& c : kept) sum += c.probability = std::exp(c.logit - top);
+  for (auto& c : kept) c.probability /= sum;
+}
+
+}  // namespace
+
+void SamplingConfig::validate(const std::string& where) const {
+  const auto within = [&](const char* name, double value, double low, double high) {
+    SH_CHECK(value >= low && value <= high, kUsage, "{}: {} = {}: want {} to {}", where, name,
+             value, low, high);
+  };
+  within("temperature", temperature, 0, 100);
+  within("top_k", top_k, 0, 1 << 24);
+  within("top_p", top_p, 0, 1);
+  within("min_p", min_p, 0, 1);
+  within("repetition_penalty", repetition_penalty, 0.01, 100);
+  within("frequency_penalty", frequency_penalty, -100, 100);
+  within("presence_penalty", presence_penalty, -100, 100);
+  within("penalty_window", penalty_window, 0, 1 << 24);
+  SH_CHECK(order == "llama" || order == "hf", kUsage, "{}: order = '{}': known are llama and hf",
+           where, order);
+}
+
+uint64_t random_seed() {
+  std::random_device device;
+  // 53 bits survive a JSON number, so the seed that we report can be given back.
+  return ((uint64_t(device()) << 32) | device()) >> 11;
+}
+
+Sampler::Sampler(const SamplingConfig& config) : config_(config) { config_.validate("sampling"); }
+
+std::span<const Sampler::Candidate> Sampler::law(std::span<const float> logits,
+                                                 std::span<const int> context) {
+  SH_ASSERT(!logits.empty());
+  float top = -std::numeric_limits<float>::infinity();
+  for (size_t id = 0; id < logits.size(); ++id) {
+    SH_CHECK(!std::isnan(logits[id]), kFailure,
+             "the logit of token {} is not a number: the model's weights are broken", id);
+    top = std::max(top, logits[id]);
+  }
+  SH_CHECK(std::isfinite(top), kFailure, "the largest logit is {}: the model's weights are broken",
+           top);
+  logits_.assign(logits.begin(), logits.end());
+  penalise(context);
+
+  kept_.resize(logits_.size());
+  for (size_t id = 0; id < logits_.size(); ++id) kept_[id] = {int(id), logits_[id], 0};
+  if (config_.temperature < kCold) {
+    kept_.front() = *std::min_element(kept_.begin(), kept_.end(), is_before);
+    kept_.resize(1);
+  } else if (config_.order == "hf") {
+    divide_by_temperature();
+    cut();
+  } else {
+    cut();
+    divide_by_temperature();
+  }
+  normalise(kept_);
+  return kept_;
+}
+
+int Sampler::sample(std::span<const float> logits, std::span<const int> context) {
+  law(logits, context);
+  const double u = uniform(config_.seed, kDrawStream, context.size());
+  double sum = 0;
+  for (const Candidate& c : kept_) {
+    sum += c.probability;
+    if (u < sum) return c.id;
+  }
+  // Rounding left the sum a little below u: the likeliest token is as right as any.
+  return std::min_element(kept_.begin(), kept_.end(), is_before)->id;
+}
+
+// Repetition as in CTRL (Keskar et al., 2019), once per distinct token; frequency and presence as
+// in OpenAI's interface.
+void Sampler::penalise(std::span<const int> context) {
+  if (config_.repetition_penalty == 1 && config_.frequency_penalty == 0 &&
+      config_.presence_penalty == 0)
+    return;
+  const size_t window = size_t(config_.penalty_window);
+  if (window > 0 && context.size() > window) context = context.last(window);
+  counts_.resize(logits_.size(), 0);
+  const auto is_known = [&](int id) { return id >= 0 && size_t(id) < logits_.size(); };
+  for (const int id : context)
+    if (is_known(id)) ++counts_[id];
+  for (const int id : context) {
+    if (!is_known(id) || counts_[id] == 0) continue;
+    double z = logits_[id];
+    z = z > 0 ? z / config_.repetition_penalty : z * config_.repetition_penalty;
+    z -= config_.frequency_penalty * counts_[id] + config_.presence_penalty;
+    logits_[id] = float(z);
+    counts_[id] = 0;
+  }
+}
+
+void Sampler::cut() {
+  keep_top_k();
+  keep_top_p();
+  keep_min_p();
+}
+
+void Sampler::keep_top_k() {
+  const size_t k = size_t(config_.top_k);
+  if (k == 0 || k >= kept_.size()) return;
+  std::nth_element(kept_.begin(), kept_.begin() + ptrdiff_t(k - 1), kept_.end(), is_before);
+  kept_.resize(k);
+}
+
+// The token that crosses the line is kept, so there is always one.
+void Sampler::keep_top_p() {
+  if (config_.top_p >= 1) return;
+  std::sort(kept_.begin(), kept_.end(), is_before);
+  normalise(kept_);
+  double sum = 0;
+  size_t count = 0;
+  while (count < kept_.size() && (count == 0 || sum < config_.top_p))
+    sum += kept_[count++].probability;
+  kept_.resize(count);
+}
+
+void Sampler::keep_min_p() {
+  if (config_.min_p <= 0) return;
+  const double top = std::min_element(kept_.begin(), kept_.end(), is_before)->logit;
+  std::erase_if(kept_, [&](const Candidate& c) { return std::exp(c.logit - top) < config_.min_p; });
+}
+
+void Sampler::divide_by_temperature() {
+  for (Candidate& c : kept_) c.logit /= config_.temperature;
+}
+
+}  // namespace shenhong

@@ -1,0 +1,59 @@
+#include "kernels/ceiling.h"
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+
+#include "core/buffer.h"
+#include "core/parallel.h"
+#include "kernels/kernels.h"
+
+namespace shenhong {
+namespace {
+
+template <class Run>
+double best_seconds(int repeats, const Run& run) {
+  using Clock = std::chrono::steady_clock;
+  double best = std::numeric_limits<double>::max();
+  for (int i = 0; i < repeats; ++i) {
+    const auto start = Clock::now();
+    run();
+    best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
+  }
+  return best;
+}
+
+}  // namespace
+
+double measure_gemm_ceiling_gflops(int threads) {
+  // The gap keeps rows from colliding in the cache, which would lower the ceiling.
+  constexpr int64_t n = 1024, kStride = n + 16;
+  Buffer<float> a(n * kStride), b(n * kStride), c(threads * n * kStride);
+  std::fill(a.begin(), a.end(), 0.5f);
+  std::fill(b.begin(), b.end(), 0.25f);
+  c.zero();
+  // One whole product per thread: the ceiling of the arithmetic, free of how work is shared out.
+  const double seconds = best_seconds(6, [&] {
+    parallel_for(threads, [&](int64_t i) {
+      kernels<float>().gemm({Layout::kNT, n, n, n, a.data(), kStride, b.data(), kStride,
+                             c.data() + i * n * kStride, kStride, false});
+    });
+  });
+  return 2.0 * n * n * n * threads / seconds / 1e9;
+}
+
+double measure_bandwidth_gb_s() {
+  constexpr int64_t kFloats = int64_t{64} << 20, kPiece = int64_t{1} << 20;
+  Buffer<float> x;
+  x.resize_zero(kFloats);
+  Buffer<float> sums(kFloats / kPiece);
+  const double seconds = best_seconds(4, [&] {
+    parallel_for(kFloats / kPiece, [&](int64_t i) {
+      const float* piece = x.data() + i * kPiece;
+      sums[i] = kernels<float>().dot(piece, piece, kPiece);
+    });
+  });
+  return double(x.bytes()) / seconds / 1e9;
+}
+
+}  // namespace shenhong

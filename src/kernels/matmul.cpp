@@ -1,0 +1,94 @@
+#include "kernels/matmul.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "core/parallel.h"
+
+namespace shenhong {
+namespace {
+
+// Multiply-adds from which another thread's help outweighs waking it, and of a comfortable tile.
+constexpr int64_t kWorthSharing = 1 << 18, kTileWork = 1 << 22;
+constexpr int kMaxTiles = 64;
+// Tiles begin at multiples of what every table's registers hold, so that splitting leaves no more
+// ragged edges than the product has.
+constexpr int kColumnUnit = 32, kRowUnit = 12;
+// `gemm` packs [N,K] weights anew for every band of rows, and has a path of its own, with other
+// rounding, for a handful of rows: a band stays well above both.
+constexpr int kMinRows = 8 * kRowUnit, kMinColumns = 2 * kColumnUnit;
+
+// The output as bands x stripes of tiles; depends on the shape alone.
+struct Tiling {
+  int bands = 1, stripes = 1;
+};
+
+Tiling tiling(int M, int N, int K) {
+  const int64_t work = int64_t(M) * N * K;
+  if (work < kWorthSharing) return {};
+  const int tiles = int(std::clamp<int64_t>(work / kTileWork, 2, kMaxTiles));
+  // Stripes first: no column of a weight is packed twice.
+  const int stripes = std::clamp(N / kMinColumns, 1, tiles);
+  return {.bands = std::clamp(M / kMinRows, 1, (tiles + stripes - 1) / stripes),
+          .stripes = stripes};
+}
+
+// Start of part i of `count`, in whole units.
+int part_begin(int size, int unit, int count, int i) {
+  const int64_t units = (int64_t(size) + unit - 1) / unit;
+  return int(std::min<int64_t>(size, units * i / count * unit));
+}
+
+template <class Real>
+Gemm<Real> tile_of(const Gemm<Real>& g, int m, int rows, int n, int columns) {
+  Gemm<Real> tile = g;
+  tile.M = rows;
+  tile.N = columns;
+  tile.a += g.layout == Layout::kTN ? m : m * g.lda;
+  tile.b += g.layout == Layout::kNT ? n * g.ldb : n;
+  tile.c += m * g.ldc + n;
+  return tile;
+}
+
+}  // namespace
+
+template <class Real>
+void matmul(const Gemm<Real>& g) {
+  SH_ASSERT(g.M >= 0 && g.N >= 0 && g.K >= 0);
+  const auto gemm = kernels<Real>().gemm;
+  const auto [bands, stripes] = tiling(g.M, g.N, g.K);
+  if (bands * stripes == 1) return gemm(g);
+  parallel_for(int64_t(bands) * stripes, [&, bands = bands, stripes = stripes](int64_t i) {
+    const int band = int(i % bands), stripe = int(i / bands);
+    const int m = part_begin(g.M, kRowUnit, bands, band);
+    const int n = part_begin(g.N, kColumnUnit, stripes, stripe);
+    gemm(tile_of(g, m, part_begin(g.M, kRowUnit, bands, band + 1) - m, n,
+                 part_begin(g.N, kColumnUnit, stripes, stripe + 1) - n));
+  });
+}
+
+template <class Real>
+void matmul_nt(const Real* x, const Real* w, Real* y, int T, int N, int K, Write write) {
+  matmul<Real>({Layout::kNT, T, N, K, x, K, w, K, y, N, write == Write::kAdd});
+}
+
+template <class Real>
+void matmul_nn(const Real* dy, const Real* w, Real* dx, int T, int K, int N, Write write) {
+  matmul<Real>({Layout::kNN, T, K, N, dy, N, w, K, dx, K, write == Write::kAdd});
+}
+
+template <class Real>
+void matmul_tn(const Real* dy, const Real* x, Real* dw, int N, int K, int T, Write write) {
+  matmul<Real>({Layout::kTN, N, K, T, dy, N, x, K, dw, K, write == Write::kAdd});
+}
+
+template void matmul(const Gemm<float>&);
+template void matmul(const Gemm<double>&);
+template void matmul_nt(const float*, const float*, float*, int, int, int, Write);
+template void matmul_nt(const double*, const double*, double*, int, int, int, Write);
+template void matmul_nn(const float*, const float*, float*, int, int, int, Write);
+template void matmul_nn(const double*, const double*, double*, int, int, int, Write);
+template void matmul_tn(const float*, const float*, float*, int, int, int, Write);
+template void matmul_tn(const double*, const double*, double*, int, int, int, Write);
+
+}  // namespace shenhong

@@ -1,0 +1,121 @@
+// Copies of parts of the operands in the order the tiles read them. Compiled once per instruction
+// set; included by gemm-inl.h.
+#include <algorithm>
+#include <cstdint>
+
+#include "core/buffer.h"
+#include "hwy/highway.h"
+#include "kernels/tile-inl.h"
+
+#if defined(SHENHONG_KERNELS_PACK_INL_H) == defined(HWY_TARGET_TOGGLE)
+#ifdef SHENHONG_KERNELS_PACK_INL_H
+#undef SHENHONG_KERNELS_PACK_INL_H
+#else
+#define SHENHONG_KERNELS_PACK_INL_H
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace shenhong::HWY_NAMESPACE {
+
+// A block of B, kDepth x kBlockColumns, takes half of a 1 MiB second-level cache; one panel of it,
+// kDepth x kTileColumns, the first-level cache. kDepth is part of the result: C gets one addition
+// per kDepth products.
+constexpr int kDepth = 256;
+constexpr int kBlockColumns = 512;
+
+// Rows this far apart fall into the same few sets of the first-level cache and push each other out.
+constexpr bool collides(int64_t stride) { return stride * sizeof(float) % 4096 == 0; }
+
+// Rows copied as they are, to where they do not collide.
+constexpr int64_t kStagedStride = kDepth + kLanes;
+
+inline float* staged_rows() {
+  thread_local Buffer<float> buffer(kTileRows * kStagedStride + kLanes);
+  return buffer.data();
+}
+
+HWY_INLINE void stage(const float* rows, int64_t stride, int count, int depth, float* out) {
+  for (int r = 0; r < count; ++r) std::copy_n(rows + r * stride, depth, out + r * kStagedStride);
+}
+
+// The packed block of B: panels of kTileColumns columns, [panel][k][column], the last one filled up
+// with zeros to whole vectors.
+inline float* packed_b() {
+  thread_local Buffer<float> buffer(int64_t(kDepth) * kBlockColumns);
+  return buffer.data();
+}
+
+// B [K,N]
+inline void pack_rows(const float* b, int64_t ldb, int columns, int depth, float* out) {
+  const F d;
+  for (int k = 0; k < depth; ++k, b += ldb) {
+    for (int n = 0; n < columns; n += kLanes) {
+      const int panel = n / kTileColumns, column = n % kTileColumns, left = columns - n;
+      float* to = out + (int64_t(panel) * depth + k) * kTileColumns + column;
+      hn::Store(left >= kLanes ? hn::LoadU(d, b + n)
+                               : hn::MaskedLoad(hn::FirstN(d, size_t(left)), d, b + n),
+                d, to);
+    }
+  }
+}
+
+// Vector whose 128-bit block j holds p[4j·stride .. 4j·stride + 3].
+template <class D>
+HWY_INLINE hn::Vec<D> load_blocks(D d, const float* p, int64_t stride) {
+  if constexpr (hn::MaxLanes(D()) == 4) {
+    return hn::LoadU(d, p);
+  } else {
+    const hn::Half<D> half;
+    return hn::Combine(d, load_blocks(half, p + int64_t(hn::MaxLanes(d) / 2) * stride, stride),
+                       load_blocks(half, p, stride));
+  }
+}
+
+// out[i] = column i of four columns of kLanes rows: lane r holds p[r·stride + i].
+HWY_INLINE void load_transposed(const float* p, int64_t stride, Vector out[4]) {
+  const F d;
+  const hn::Repartition<double, F> pairs;
+  const Vector r0 = load_blocks(d, p, stride), r1 = load_blocks(d, p + stride, stride),
+               r2 = load_blocks(d, p + 2 * stride, stride),
+               r3 = load_blocks(d, p + 3 * stride, stride);
+  const auto low01 = hn::BitCast(pairs, hn::InterleaveLower(d, r0, r1));
+  const auto low23 = hn::BitCast(pairs, hn::InterleaveLower(d, r2, r3));
+  const auto high01 = hn::BitCast(pairs, hn::InterleaveUpper(d, r0, r1));
+  const auto high23 = hn::BitCast(pairs, hn::InterleaveUpper(d, r2, r3));
+  out[0] = hn::BitCast(d, hn::InterleaveLower(pairs, low01, low23));
+  out[1] = hn::BitCast(d, hn::InterleaveUpper(pairs, low01, low23));
+  out[2] = hn::BitCast(d, hn::InterleaveLower(pairs, high01, high23));
+  out[3] = hn::BitCast(d, hn::InterleaveUpper(pairs, high01, high23));
+}
+
+// Lane r holds p[r·stride], r < rows; the others zero.
+HWY_INLINE Vector gather_rows(const float* p, int64_t stride, int rows) {
+  const F d;
+  HWY_ALIGN float lanes[kLanes] = {};
+  for (int r = 0; r < rows; ++r) lanes[r] = p[r * stride];
+  return hn::Load(d, lanes);
+}
+
+// B [N,K]
+inline void pack_transposed(const float* b, int64_t ldb, int columns, int depth, float* out) {
+  const F d;
+  for (int n = 0; n < columns; n += kLanes) {
+    const int panel = n / kTileColumns, column = n % kTileColumns;
+    float* to = out + int64_t(panel) * depth * kTileColumns + column;
+    const int rows = std::min(columns - n, kLanes);
+    const float* from = b + n * ldb;
+    const int whole = rows == kLanes ? depth / 4 * 4 : 0;
+    for (int k = 0; k < whole; k += 4) {
+      Vector v[4];
+      load_transposed(from + k, ldb, v);
+      unroll<4>([&](auto i) HWY_ATTR { hn::Store(v[i], d, to + (k + i) * kTileColumns); });
+    }
+    for (int k = whole; k < depth; ++k)
+      hn::Store(gather_rows(from + k, ldb, rows), d, to + k * kTileColumns);
+  }
+}
+
+}  // namespace shenhong::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // toggle

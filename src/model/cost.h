@@ -1,0 +1,29 @@
+// What a model costs, counted from its configuration: the denominators of every speed that is
+// reported. Two FLOP per multiply-add; attention over the full T × T square, as the PyTorch peer
+// counts it, though half of it is never computed here.
+#pragma once
+
+#include <cstdint>
+
+#include "model/config.h"
+
+namespace shenhong {
+
+struct ModelCost {
+  int64_t parameters_total = 0;
+  // Weights that one token is multiplied with: the chosen experts only, the head once, no embedding
+  // look-up, no multi-token-prediction module.
+  int64_t parameters_active = 0;
+  int64_t parameters_active_mtp = 0;    // the same with the modules and the head once more for each
+  int64_t kv_numbers_per_token = 0;      // latent and rotary key over all layers
+  int64_t mha_kv_numbers_per_token = 0;  // what per-head keys and values would take
+};
+
+ModelCost cost_of(const ModelConfig& config);
+
+// Forward and backward (3 × forward) of one position of a sequence of T, modules included.
+double training_flop_per_token(const ModelConfig& config, int T);
+// Forward of one position whose attention sees `context` tokens, without the modules.
+double forward_flop_per_token(const ModelConfig& config, int context);
+
+}  // namespace shenhong

@@ -1,0 +1,22 @@
+#include "serve/generator.h"
+
+namespace shenhong {
+
+Generator generator_of(Engine& engine) {
+  Generator generator;
+  generator.name = engine.name();
+  generator.context_tokens = engine.context_tokens();
+  generator.vocab_size = engine.tokenizer().vocab_size();
+  generator.default_sampling = engine.default_sampling();
+  generator.chat_prompt = [&](const auto& messages) { return engine.chat_prompt(messages); };
+  generator.text_prompt = [&](std::string_view text) { return engine.text_prompt(text); };
+  generator.encode = [&](std::string_view text) { return engine.tokenizer().encode(text); };
+  generator.decode = [&](std::span<const int> ids) { return engine.tokenizer().decode(ids); };
+  generator.generate = [&](const GenerateRequest& request, const Engine::OnPiece& on_piece,
+                           std::stop_token stop) {
+    return engine.generate(request, on_piece, std::move(stop));
+  };
+  return generator;
+}
+
+}  // namespace shenhong

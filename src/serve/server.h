@@ -1,0 +1,24 @@
+// Everything together: a model directory, the API and the page behind one address.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "core/file.h"
+#include "serve/http.h"
+#include "serve/openai_service.h"
+
+namespace shenhong {
+
+struct ServeOptions {
+  fs::path model;
+  HttpOptions http;
+  ServiceOptions service;
+};
+
+// Returns after SIGINT or SIGTERM, when running answers are finished. `on_ready` gets the address
+// of the page. Error(kUsage) when the address is taken, Error(kBadInput) for a broken model.
+void serve(const ServeOptions& options,
+           const std::function<void(const std::string& url)>& on_ready);
+
+}  // namespace shenhong

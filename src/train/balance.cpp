@@ -1,0 +1,110 @@
+#include "train/balance.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <numeric>
+
+#include "core/error.h"
+#include "core/parallel.h"
+
+namespace shenhong {
+namespace {
+
+// The (rank+1)-th largest; reorders `values`.
+float descending(std::vector<float>& values, int64_t rank) {
+  const auto at = values.begin() + rank;
+  std::nth_element(values.begin(), at, values.end(), std::greater<>());
+  return *at;
+}
+
+double mean_load(const std::vector<int64_t>& load) {
+  return double(std::accumulate(load.begin(), load.end(), int64_t(0))) / double(load.size());
+}
+
+void update_by_sign(const RouterStatistics<float>& router, double speed, bool center) {
+  const std::vector<int64_t>& load = *router.load;
+  const double mean = mean_load(load);
+  std::vector<int> sign(load.size());
+  for (size_t i = 0; i < load.size(); ++i)
+    sign[i] = (double(load[i]) < mean) - (double(load[i]) > mean);
+  const double mean_sign = std::accumulate(sign.begin(), sign.end(), 0.0) / double(sign.size());
+  for (size_t i = 0; i < load.size(); ++i)
+    router.bias->value[i] += float(speed * (sign[i] - (center ? mean_sign : 0)));
+}
+
+}  // namespace
+
+void BalanceConfig::validate(const std::string& where, const ModelConfig& model) const {
+  SH_CHECK(method == "quantile" || method == "sign" || method == "none", kUsage,
+           "{}: method = '{}': want quantile, sign or none", where, method);
+  SH_CHECK(speed >= 0 && std::isfinite(speed), kUsage, "{}: speed = {}: want 0 or more", where,
+           speed);
+  SH_CHECK(method != "quantile" || model.topk_group == model.n_group, kUsage,
+           "{}: method = 'quantile' balances experts one by one, and the model chooses {} of {} "
+           "groups first; want sign",
+           where, model.topk_group, model.n_group);
+}
+
+void Balancer::observe(const Routers& routers) {
+  if (config_.method != "quantile") return;
+  layers_.resize(routers.size());
+  for (size_t i = 0; i < routers.size(); ++i) observe_quantiles(routers[i], layers_[i]);
+}
+
+void Balancer::observe_quantiles(const RouterStatistics<float>& router, Layer& layer) const {
+  constexpr int64_t kTokens = 512;  // per work item
+  // The paper does one sweep a step; a second one, at no more data, halves the steps from a skewed
+  // start (64 experts, top 6: one step instead of two).
+  constexpr int kSweeps = 2;
+  const int64_t E = router.bias->size(), N = router.scores->size() / E, K = experts_per_token_;
+  if (K >= E || N == 0) return;
+  const float* s = router.scores->data();
+
+  // Not finite is the loss guard's matter; order statistics of it would mean nothing.
+  if (!std::all_of(s, s + N * E, [](float x) { return std::isfinite(x); })) return;
+
+  Buffer<float> alpha(N);
+  std::vector<float> beta(E);
+  for (int64_t i = 0; i < E; ++i) beta[i] = -router.bias->value[i];
+  for (int sweep = 0; sweep < kSweeps; ++sweep) {
+    parallel_for((N + kTokens - 1) / kTokens, [&](int64_t item) {
+      std::vector<float> row(E);
+      for (int64_t t = item * kTokens; t < std::min(N, (item + 1) * kTokens); ++t) {
+        for (int64_t i = 0; i < E; ++i) row[i] = s[t * E + i] - beta[i];
+        alpha[t] = descending(row, K);
+      }
+    });
+    parallel_for(E, [&](int64_t i) {
+      std::vector<float> column(N);
+      for (int64_t t = 0; t < N; ++t) column[t] = s[t * E + i] - alpha[t];
+      beta[i] = descending(column, N * K / E);
+    });
+  }
+  layer.bias_sum.resize(E);
+  for (int64_t i = 0; i < E; ++i) layer.bias_sum[i] -= double(beta[i]);
+  ++layer.micro_batches;
+}
+
+void Balancer::update(const Routers& routers) {
+  if (config_.method == "sign")
+    for (const auto& router : routers) update_by_sign(router, config_.speed, config_.center);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    if (layers_[i].micro_batches == 0) continue;
+    for (size_t e = 0; e < layers_[i].bias_sum.size(); ++e)
+      routers[i].bias->value[e] = float(layers_[i].bias_sum[e] / layers_[i].micro_batches);
+  }
+  layers_.clear();
+}
+
+std::vector<double> max_violation(const Balancer::Routers& routers) {
+  std::vector<double> out;
+  for (const auto& router : routers) {
+    const double mean = mean_load(*router.load);
+    const int64_t largest = *std::max_element(router.load->begin(), router.load->end());
+    out.push_back(mean > 0 ? double(largest) / mean - 1 : 0);
+  }
+  return out;
+}
+
+}  // namespace shenhong

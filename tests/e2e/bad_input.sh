@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# What is wrong outside is one line that names the thing, and the right exit code.
+# tests/e2e/bad_input.sh BUILD
+set -euo pipefail
+shenhong=$(realpath "$1")/shenhong
+source=$(pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+cp -r "$source/recipes" .
+failures=0
+
+expect() {  # expect CODE TEXT COMMAND...: exit code CODE and one line on stderr that contains TEXT
+  local code=0 want=$1 text=$2 said
+  shift 2
+  said=$("$@" 2>&1 >/dev/null) || code=$?
+  if ((code != want)) || [[ $said != *"$text"* ]] || (($(wc -l <<<"$said") != 1)); then
+    echo "$*"
+    echo "  want exit $want and one line with '$text'"
+    echo "  got  exit $code and: $said"
+    failures=$((failures + 1))
+  fi
+}
+
+model=$(ls -d "$source"/models/*/ | head -1)
+copy() {
+  rm -rf broken
+  cp -rL "$model" broken
+}
+
+expect 3 "missing.toml" "$shenhong" train missing.toml
+printf '[data]\n[[data.sources]]\nname="a"\npath="x"\n[model]\n[pretrain]\nstepz = 3\n' >unknown.toml
+expect 2 "unknown key 'stepz'; known: steps" "$shenhong" train unknown.toml
+printf '[data\n' >broken.toml
+expect 3 "broken.toml:1" "$shenhong" train broken.toml
+expect 3 "no such model directory" "$shenhong" generate --model nowhere 你好
+expect 2 "the prompt is empty" "$shenhong" generate --model "$model" ""
+expect 2 "context" "$shenhong" generate --model "$model" "$(printf '明月%.0s' {1..2000})"
+expect 2 "--temperatur" "$shenhong" generate --model "$model" --temperatur 1 你好
+
+copy
+head -c 100 broken/tokenizer.json >t && mv t broken/tokenizer.json
+expect 3 "tokenizer.json" "$shenhong" generate --model broken 你好
+copy
+sed -i 's/"hidden_size": [0-9]*/"hidden_size": 64/' broken/config.json
+expect 3 "hidden_size" "$shenhong" generate --model broken 你好
+copy
+head -c 100000 broken/model.safetensors >t && mv t broken/model.safetensors
+expect 3 "model.safetensors" "$shenhong" generate --model broken 你好
+
+"$shenhong" data recipes/nano.toml >/dev/null 2>&1
+shard=data/nano/poems/train-00000.tok
+head -c 1000 "$shard" >t && mv t "$shard"
+expect 3 "train-00000.tok" "$shenhong" train recipes/nano.toml
+exit $((failures > 0))

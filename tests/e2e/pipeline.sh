@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# The nano recipe from text to answers, killed with -9 on the way: the resumed run must end with the
+# straight run's bits. tests/e2e/pipeline.sh BUILD [KILLS]
+set -euo pipefail
+shenhong=$(realpath "$1")/shenhong
+kills=${2:-3}
+source=$(pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+die() {
+  echo "pipeline.sh: $*" >&2
+  exit 1
+}
+
+# Each run has a directory of its own; recipes name their texts relative to it.
+new_place() {
+  mkdir -p "$work/$1"
+  cp -r "$source/recipes" "$work/$1/"
+  cd "$work/$1"
+}
+
+new_place straight
+"$shenhong" run recipes/nano.toml --json >report.json 2>run.log || { tail -5 run.log; die "the straight run failed"; }
+grep -q '"五绝"' report.json || die "the report holds no poems"
+"$shenhong" generate --model runs/nano/model '写一首五绝' --json --max-tokens 60 | grep -q '"text"' || die "generate gave no text"
+"$shenhong" info runs/nano/model --json | grep -q '"parameters_total"' || die "info gave no count"
+"$shenhong" eval loss --model runs/nano/model --data data/nano --json | grep -q '"bits_per_byte"' || die "eval loss gave no figure"
+
+new_place killed
+cp -r ../straight/data .
+for ((i = 0; i < kills; ++i)); do
+  "$shenhong" train recipes/nano.toml >/dev/null 2>&1 &
+  pid=$!
+  # A moment that differs from run to run, so that every place is hit sooner or later.
+  timeout "$((RANDOM % 4)).$((RANDOM % 10))" tail -f /dev/null || true
+  kill -9 "$pid" 2>/dev/null || true
+  wait "$pid" 2>/dev/null || true
+done
+"$shenhong" train recipes/nano.toml >/dev/null 2>train.log || { tail -5 train.log; die "the killed run did not go on"; }
+cmp runs/nano/pretrain/weights/model.safetensors ../straight/runs/nano/pretrain/weights/model.safetensors ||
+  die "the killed and resumed run ends with other weights than the straight one"
+
+# SIGTERM saves and says so with exit code 75.
+rm -rf runs
+"$shenhong" train recipes/nano.toml >/dev/null 2>term.log &
+pid=$!
+until grep -qs '"train"' runs/nano/pretrain/log.jsonl; do kill -0 "$pid" || die "training ended before it was stopped"; done
+kill -TERM "$pid"
+code=0
+wait "$pid" || code=$?
+((code == 75)) || die "SIGTERM ended the run with exit code $code; want 75"
+echo "the killed run ends with the straight run's bits; SIGTERM saves"

@@ -1,0 +1,171 @@
+#include "infer/absorbed_attention.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/buffer.h"
+#include "core/parallel.h"
+#include "core/random.h"
+
+namespace shenhong {
+namespace {
+
+Buffer<float> random_buffer(int64_t size, uint64_t stream, double scale = 1) {
+  Buffer<float> out(size);
+  for (int64_t i = 0; i < size; ++i) out[i] = float(scale * normal(3, stream, uint64_t(i)));
+  return out;
+}
+
+// The last C of T tokens with random queries and cache, in either form.
+struct Case {
+  Case(const ModelConfig& config, int C, int T) : a(config) {
+    q = random_buffer(int64_t(C) * a.H * (a.Dn + a.Dr), 1);
+    rows = random_buffer(int64_t(T) * (a.Rkv + a.Dr), 2);
+    kv_b = random_buffer(int64_t(a.H) * (a.Dn + a.Dv) * a.Rkv, 3, 1 / std::sqrt(double(a.Rkv)));
+    a.C = C;
+    a.T = T;
+    a.q = q.data();
+    a.rows = rows.data();
+    a.kv_b = kv_b.data();
+  }
+  Buffer<float> run(void (*attend)(const Attention&)) {
+    Buffer<float> o(int64_t(a.C) * a.H * a.Dv);
+    std::fill(o.begin(), o.end(), std::nanf(""));
+    a.o = o.data();
+    attend(a);
+    return o;
+  }
+  Attention a;
+  Buffer<float> q, rows, kv_b;
+};
+
+// Techniques 2.1, written out in double.
+Buffer<double> definition(const Case& c) {
+  const Attention& a = c.a;
+  const int R = a.Rkv + a.Dr, Dqk = a.Dn + a.Dr;
+  Buffer<double> o(int64_t(a.C) * a.H * a.Dv);
+  o.zero();
+  for (int i = 0; i < a.C; ++i)
+    for (int h = 0; h < a.H; ++h) {
+      const float* q = a.q + (int64_t(i) * a.H + h) * Dqk;
+      const float* w = a.kv_b + int64_t(h) * (a.Dn + a.Dv) * a.Rkv;
+      const auto expand = [&](int row, int t) {
+        double sum = 0;
+        for (int r = 0; r < a.Rkv; ++r)
+          sum += double(w[row * a.Rkv + r]) * double(a.rows[int64_t(t) * R + r]);
+        return sum;
+      };
+      const int seen = a.T - a.C + i + 1;
+      std::vector<double> p(static_cast<size_t>(seen));
+      double sum = 0;
+      for (int t = 0; t < seen; ++t) {
+        double score = 0;
+        for (int d = 0; d < a.Dn; ++d) score += double(q[d]) * expand(d, t);
+        for (int d = 0; d < a.Dr; ++d)
+          score += double(q[a.Dn + d]) * double(a.rows[int64_t(t) * R + a.Rkv + d]);
+        sum += p[size_t(t)] = std::exp(double(a.scale) * score);
+      }
+      for (int t = 0; t < seen; ++t)
+        for (int d = 0; d < a.Dv; ++d)
+          o[(int64_t(i) * a.H + h) * a.Dv + d] += p[size_t(t)] / sum * expand(a.Dn + d, t);
+    }
+  return o;
+}
+
+template <class A, class B>
+double relative_gap(const A& x, const B& y) {
+  double gap = 0, top = 0;
+  for (int64_t i = 0; i < x.size(); ++i) {
+    gap =
+        std::max(gap, std::isnan(double(x[i])) ? INFINITY : std::abs(double(x[i]) - double(y[i])));
+    top = std::max(top, std::abs(double(y[i])));
+  }
+  return gap / top;
+}
+
+ModelConfig odd_config() {
+  ModelConfig c;
+  c.num_attention_heads = 5;
+  c.kv_lora_rank = 37;
+  c.qk_nope_head_dim = 13;
+  c.qk_rope_head_dim = 6;
+  c.v_head_dim = 11;
+  return c;
+}
+
+ModelConfig v3_heads() {
+  ModelConfig c;
+  c.num_attention_heads = 18;  // past a block of heads
+  c.kv_lora_rank = 512;
+  c.qk_nope_head_dim = 128;
+  c.qk_rope_head_dim = 64;
+  c.v_head_dim = 128;
+  c.rope_scaling.factor = 40;
+  return c;
+}
+
+TEST(AbsorbedAttention, both_forms_are_the_definition) {
+  for (const int C : {1, 3, 64, 70}) {
+    Case c(odd_config(), C, 70);
+    const Buffer<double> wanted = definition(c);
+    EXPECT_LE(relative_gap(c.run(attend_absorbed), wanted), 1e-5) << C;
+    EXPECT_LE(relative_gap(c.run(attend_expanded), wanted), 1e-5) << C;
+  }
+}
+
+// A1 of the acceptance table.
+TEST(AbsorbedAttention, absorbed_equals_expanded_at_published_head_sizes) {
+  for (const int C : {1, 64}) {
+    Case c(v3_heads(), C, 64);
+    const Buffer<float> absorbed = c.run(attend_absorbed), expanded = c.run(attend_expanded);
+    const double gap = relative_gap(absorbed, expanded);
+    RecordProperty("gap_" + std::to_string(C), std::to_string(gap));
+    EXPECT_LE(gap, 1e-5) << C;
+  }
+}
+
+TEST(AbsorbedAttention, a_token_sees_nothing_after_it) {
+  for (const auto attend : {attend_absorbed, attend_expanded}) {
+    Case c(odd_config(), 8, 20);
+    const Buffer<float> before = c.run(attend);
+    const int64_t last = 19 * int64_t(c.a.Rkv + c.a.Dr);
+    for (int64_t i = last; i < c.rows.size(); ++i) c.rows[i] += 1;
+    const Buffer<float> after = c.run(attend);
+    const int64_t seven = 7 * int64_t(c.a.H) * c.a.Dv;
+    EXPECT_TRUE(std::equal(before.begin(), before.begin() + seven, after.begin()));
+    EXPECT_FALSE(std::equal(before.begin() + seven, before.end(), after.begin() + seven));
+  }
+}
+
+TEST(AbsorbedAttention, one_thread_and_three_give_the_same_bits) {
+  const int threads = thread_count();
+  for (const auto attend : {attend_absorbed, attend_expanded}) {
+    Case c(v3_heads(), 5, 64);
+    set_thread_count(1);
+    const Buffer<float> one = c.run(attend);
+    set_thread_count(3);
+    const Buffer<float> three = c.run(attend);
+    EXPECT_TRUE(std::equal(one.begin(), one.end(), three.begin()));
+  }
+  set_thread_count(threads);
+}
+
+// One token must never pay for expanding the whole cache, and a prompt must never pay for
+// absorbing.
+TEST(AbsorbedAttention, a_token_is_absorbed_and_a_prompt_expanded) {
+  Attention a(v3_heads());
+  a.C = 1;
+  for (const int T : {2, 64, 4096, 160000}) {
+    a.T = T;
+    EXPECT_TRUE(absorbing_is_cheaper(a)) << T;
+  }
+  a.C = a.T = 4096;
+  EXPECT_FALSE(absorbing_is_cheaper(a));
+  a.C = 4;
+  EXPECT_TRUE(absorbing_is_cheaper(a));
+}
+
+}  // namespace
+}  // namespace shenhong

@@ -1,0 +1,256 @@
+#include "infer/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "infer/tiny_models.h"
+#include "model/model_directory.h"
+#include "text/bpe_train.h"
+#include "text/special_tokens.h"
+#include "text/utf8.h"
+
+namespace shenhong {
+namespace {
+
+// A model directory with random weights and a tokenizer of bytes and a few merges, so that most
+// Chinese characters are made of several tokens.
+class EngineTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    directory_ = fs::path(testing::TempDir()) / "engine_test_model";
+    BpeTrainer trainer;
+    for (int i = 0; i < 20; ++i) trainer.add("床前明月光，疑是地上霜。the moon and the frost");
+    const Tokenizer tokenizer = trainer.train(300);
+    ModelConfig config = tiny_config();
+    config.vocab_size = tokenizer.vocab_size() + 20;  // padded, as published models are
+    config.bos_token_id = tokenizer.bos_id();
+    config.eos_token_id = tokenizer.eos_id();
+    save_model(*random_model(config, 21), directory_, WeightFormat::kF32);
+    save_tokenizer_files(tokenizer, ChatTemplate::deepseek(), directory_);
+  }
+  static void TearDownTestSuite() { fs::remove_all(directory_); }
+
+  // Everything may be drawn, so random weights give many half characters and control tokens.
+  static GenerateRequest request(const Engine& engine, uint64_t seed = 1) {
+    GenerateRequest r;
+    r.prompt = engine.text_prompt("床前");
+    r.sampling = SamplingConfig{.temperature = 1, .top_k = 0, .top_p = 1, .min_p = 0, .seed = seed};
+    return r;
+  }
+  static std::string error_of(Engine& engine, const GenerateRequest& request) {
+    try {
+      engine.generate(request);
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), Exit::kUsage);
+      return e.what();
+    }
+    return "";
+  }
+
+  inline static fs::path directory_;
+};
+
+TEST_F(EngineTest, pieces_are_whole_characters_and_add_up_to_the_text) {
+  Engine engine(directory_);
+  size_t broken = 0;
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    std::string sum;
+    const GenerateResult result =
+        engine.generate(request(engine, seed), [&](std::string_view piece) {
+          EXPECT_TRUE(is_valid_utf8(piece));
+          EXPECT_FALSE(piece.empty());
+          sum += piece;
+          return true;
+        });
+    EXPECT_EQ(sum, result.text);
+    for (const std::string_view name : kSpecialTokens) EXPECT_EQ(sum.find(name), sum.npos);
+    broken += result.text != engine.tokenizer().decode(result.tokens);
+    for (const int id : result.tokens) {
+      EXPECT_LT(id, engine.tokenizer().vocab_size());
+      EXPECT_NE(id, engine.config().eos_token_id);
+    }
+  }
+  EXPECT_GT(broken, 0u);  // some answers did hold what must not be shown
+}
+
+TEST_F(EngineTest, the_same_seed_gives_the_same_answer) {
+  Engine engine(directory_), other(directory_);
+  const GenerateResult a = engine.generate(request(engine, 7)),
+                       b = other.generate(request(engine, 7));
+  EXPECT_EQ(a.tokens, b.tokens);
+  EXPECT_NE(a.tokens, other.generate(request(engine, 8)).tokens);
+}
+
+TEST_F(EngineTest, greedy_answers_are_those_of_the_training_forward) {
+  Engine engine(directory_);
+  GenerateRequest r = request(engine);
+  r.sampling.temperature = 0;
+  r.max_tokens = 12;
+  const GenerateResult result = engine.generate(r);
+  const auto model = load_model(directory_);
+  std::vector<int> tokens = r.prompt;
+  for (const int id : result.tokens) {
+    const Buffer<float> logits = full_logits(*model, tokens);
+    const float* last = logits.end() - engine.config().vocab_size;
+    EXPECT_EQ(id, int(std::max_element(last, last + engine.tokenizer().vocab_size()) - last));
+    tokens.push_back(id);
+  }
+}
+
+TEST_F(EngineTest, the_next_turn_reads_only_what_is_new) {
+  Engine engine(directory_), fresh(directory_);
+  GenerateRequest r = request(engine);
+  r.sampling.temperature = 0;
+  r.max_tokens = 6;
+  const GenerateResult first = engine.generate(r);
+  EXPECT_EQ(first.cached_tokens, 0);
+  const size_t length = r.prompt.size();
+  r.prompt.insert(r.prompt.end(), first.tokens.begin(), first.tokens.end());
+  const std::vector<int> more = engine.tokenizer().encode("霜");
+  r.prompt.insert(r.prompt.end(), more.begin(), more.end());
+  const GenerateResult second = engine.generate(r);
+  EXPECT_EQ(second.cached_tokens,
+            int(length + first.tokens.size()) - 1);  // the last was never read
+  EXPECT_EQ(second.tokens, fresh.generate(r).tokens);
+  r.prompt.resize(length - 1);
+  EXPECT_EQ(engine.generate(r).cached_tokens, int(length) - 2);
+  EXPECT_EQ(engine.generate(r).tokens, fresh.generate(r).tokens);
+}
+
+TEST_F(EngineTest, an_answer_ends_at_max_tokens_or_when_the_context_is_full) {
+  Engine engine(directory_);
+  GenerateRequest r = request(engine);
+  r.max_tokens = 3;
+  GenerateResult result = engine.generate(r);
+  EXPECT_EQ(result.tokens.size(), 3u);
+  EXPECT_EQ(result.finish, Finish::kLength);
+  EXPECT_EQ(result.prompt_tokens, int(r.prompt.size()));
+  r.max_tokens = 0;
+  uint64_t seed = 0;
+  do {
+    r.sampling.seed = seed++;
+    result = engine.generate(r);
+  } while (result.finish == Finish::kStop);  // until no end token happened to be drawn
+  EXPECT_EQ(int(r.prompt.size() + result.tokens.size()), engine.context_tokens());
+}
+
+TEST_F(EngineTest, an_answer_ends_at_the_end_token) {
+  Engine engine(directory_);
+  GenerateRequest r = request(engine);
+  GenerateResult result;
+  do {
+    ++r.sampling.seed;
+    result = engine.generate(r);
+  } while (result.finish != Finish::kStop);
+  EXPECT_LT(int(r.prompt.size() + result.tokens.size()), engine.context_tokens());
+}
+
+TEST_F(EngineTest, stop_strings_are_found_across_tokens_and_never_shown) {
+  Engine engine(directory_);
+  GenerateRequest r = request(engine);
+  std::string text;
+  while (count_characters(text) < 12) {
+    ++r.sampling.seed;
+    text = engine.generate(r).text;
+  }
+  size_t begin = 0, end = 0;
+  for (int i = 0; i < 4; ++i) begin += size_t(code_point_at(text, begin).bytes);
+  for (end = begin; count_characters(text.substr(begin, end - begin)) < 5;)
+    end += size_t(code_point_at(text, end).bytes);
+  r.stop = {text.substr(begin, end - begin)};
+  std::string shown;
+  const GenerateResult result = engine.generate(r, [&](std::string_view piece) {
+    shown += piece;
+    return true;
+  });
+  EXPECT_EQ(result.text, text.substr(0, text.find(r.stop[0])));
+  EXPECT_EQ(shown, result.text);
+  EXPECT_EQ(result.finish, Finish::kStop);
+}
+
+TEST_F(EngineTest, the_caller_can_cancel_while_text_comes_and_before_it_does) {
+  Engine engine(directory_);
+  GenerateRequest r = request(engine);
+  int pieces = 0;
+  GenerateResult result = engine.generate(r, [&](std::string_view) { return ++pieces < 2; });
+  EXPECT_EQ(pieces, 2);
+  EXPECT_EQ(result.finish, Finish::kCancelled);
+  EXPECT_FALSE(result.text.empty());
+
+  std::stop_source source;
+  source.request_stop();
+  r.prompt = engine.text_prompt("霜");
+  result = engine.generate(r, {}, source.get_token());
+  EXPECT_EQ(result.finish, Finish::kCancelled);
+  EXPECT_TRUE(result.tokens.empty());
+
+  std::stop_source later;
+  result = engine.generate(
+      r, [&](std::string_view) { return later.request_stop(), true; }, later.get_token());
+  EXPECT_EQ(result.finish, Finish::kCancelled);
+  EXPECT_NE(engine.generate(r).finish, Finish::kCancelled);
+}
+
+TEST_F(EngineTest, bad_requests_are_named_and_do_no_harm) {
+  Engine engine(directory_);
+  GenerateRequest r = request(engine);
+  const GenerateResult before = engine.generate(r);
+  GenerateRequest bad = r;
+  bad.prompt.clear();
+  EXPECT_EQ(error_of(engine, bad), "the prompt is empty; give at least one token");
+  bad.prompt.assign(64, 5);
+  EXPECT_EQ(error_of(engine, bad),
+            "the prompt has 64 tokens, but the context of this model holds 64 with the answer; "
+            "shorten it or start a "
+            "new conversation");
+  bad.prompt = {5, -1};
+  EXPECT_NE(error_of(engine, bad).find("token -1"), std::string::npos);
+  bad = r;
+  bad.max_tokens = -1;
+  EXPECT_NE(error_of(engine, bad).find("max_tokens = -1"), std::string::npos);
+  bad = r;
+  bad.stop = {""};
+  EXPECT_NE(error_of(engine, bad), "");
+  bad = r;
+  bad.sampling.top_p = 7;
+  EXPECT_NE(error_of(engine, bad).find("top_p = 7"), std::string::npos);
+  EXPECT_EQ(engine.generate(r).tokens, before.tokens);
+}
+
+TEST_F(EngineTest, generation_config_sets_sampling_and_end_tokens) {
+  const auto read = [&](const char* json) {
+    write_file(directory_ / "generation_config.json", json);
+    const GenerationConfig out = read_generation_config(directory_, tiny_config());
+    fs::remove(directory_ / "generation_config.json");
+    return out;
+  };
+  GenerationConfig c = read(
+      R"({"temperature": 0.6, "top_k": 5, "top_p": null, "eos_token_id": [3, 4], "transformers_version": "5"})");
+  EXPECT_EQ(c.sampling.temperature, 0.6);
+  EXPECT_EQ(c.sampling.top_k, 5);
+  EXPECT_EQ(c.sampling.top_p, SamplingConfig().top_p);
+  EXPECT_EQ(c.end_tokens, (std::vector<int>{3, 4}));
+  c = read(R"({"do_sample": false})");
+  EXPECT_EQ(c.sampling.temperature, 0);
+  EXPECT_EQ(c.end_tokens, (std::vector<int>{tiny_config().eos_token_id}));
+  EXPECT_THROW(read(R"({"eos_token_id": 100000})"), Error);
+  EXPECT_THROW(read(R"({"eos_token_id": "x"})"), Error);
+  EXPECT_THROW(read(R"({"top_p": 3})"), Error);
+  EXPECT_THROW(read("[]"), Error);
+  EXPECT_THROW(read("{"), Error);
+}
+
+TEST_F(EngineTest, a_tokenizer_larger_than_the_model_is_refused) {
+  const fs::path broken = fs::path(testing::TempDir()) / "engine_test_contradiction";
+  fs::copy(directory_, broken, fs::copy_options::overwrite_existing | fs::copy_options::recursive);
+  ModelConfig config = read_config(directory_ / "config.json");
+  config.vocab_size = 290;
+  save_model(Model<float>(config), broken, WeightFormat::kF32);
+  EXPECT_THROW(Engine{broken}, Error);
+  fs::remove_all(broken);
+  EXPECT_THROW(Engine{broken}, Error);
+}
+
+}  // namespace
+}  // namespace shenhong

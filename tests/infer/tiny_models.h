@@ -1,0 +1,117 @@
+// Random models that are small enough to test with and turn on every switch of the architecture.
+#pragma once
+
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "core/random.h"
+#include "model/model.h"
+
+namespace shenhong {
+
+struct NamedConfig {
+  std::string name;
+  ModelConfig config;
+};
+inline void PrintTo(const NamedConfig& named, std::ostream* out) { *out << named.name; }
+
+inline ModelConfig tiny_config() {
+  ModelConfig c;
+  c.vocab_size = 96;
+  c.hidden_size = 48;
+  c.num_hidden_layers = 3;
+  c.max_position_embeddings = 64;
+  c.initializer_range = 0.15;  // large enough that attention and router are far from uniform
+  c.num_attention_heads = 3;
+  c.q_lora_rank = 0;
+  c.kv_lora_rank = 20;
+  c.qk_nope_head_dim = 12;
+  c.qk_rope_head_dim = 8;
+  c.v_head_dim = 10;
+  c.intermediate_size = 70;
+  c.first_k_dense_replace = 1;
+  c.n_routed_experts = 8;
+  c.num_experts_per_tok = 2;
+  c.n_shared_experts = 1;
+  c.moe_intermediate_size = 24;
+  return c;
+}
+
+inline std::vector<NamedConfig> tiny_configs() {
+  std::vector<NamedConfig> out;
+  const auto add = [&](const char* name, auto&& change) {
+    ModelConfig c = tiny_config();
+    change(c);
+    out.push_back({name, c});
+  };
+  add("plain", [](ModelConfig&) {});
+  add("compressed_queries", [](ModelConfig& c) { c.q_lora_rank = 28; });
+  add("yarn", [](ModelConfig& c) {
+    c.rope_scaling.factor = 4;
+    c.rope_scaling.original_max_position_embeddings = 16;
+  });
+  add("tied", [](ModelConfig& c) { c.tie_word_embeddings = true; });
+  add("softmax_router", [](ModelConfig& c) {
+    c.scoring_func = "softmax";
+    c.norm_topk_prob = false;
+    c.routed_scaling_factor = 2;
+  });
+  add("groups", [](ModelConfig& c) {
+    c.n_group = 4;
+    c.topk_group = 2;
+    c.num_experts_per_tok = 3;
+    c.routed_scaling_factor = 1.7;
+  });
+  add("no_shared_expert", [](ModelConfig& c) { c.n_shared_experts = 0; });
+  add("all_dense", [](ModelConfig& c) { c.first_k_dense_replace = 3; });
+  add("everything", [](ModelConfig& c) {
+    c.q_lora_rank = 28;
+    c.rope_scaling.factor = 4;
+    c.rope_scaling.original_max_position_embeddings = 16;
+    c.n_group = 2;
+    c.topk_group = 1;
+    c.n_shared_experts = 2;
+    c.routed_scaling_factor = 1.5;
+    c.first_k_dense_replace = 0;
+    c.num_nextn_predict_layers = 1;
+  });
+  return out;
+}
+
+// Gains and router biases are moved off 1 and 0 too.
+inline std::unique_ptr<Model<float>> random_model(const ModelConfig& config, uint64_t seed) {
+  auto model = std::make_unique<Model<float>>(config);
+  model->initialize(seed);
+  model->for_each_parameter([&](Parameter<float>& p) {
+    if (!p.is_vector) return;
+    const bool is_bias = p.name.ends_with("e_score_correction_bias");
+    for (int64_t i = 0; i < p.size(); ++i)
+      p.value[i] = is_bias ? float(0.2 * uniform(seed, fnv1a(p.name), uint64_t(i)))
+                           : float(1 + 0.2 * normal(seed, fnv1a(p.name), uint64_t(i)));
+  });
+  return model;
+}
+
+inline std::vector<int> random_tokens(int count, int vocab_size, uint64_t seed) {
+  std::vector<int> out(static_cast<size_t>(count));
+  for (int i = 0; i < count; ++i)
+    out[size_t(i)] = int(uniform_below(uint64_t(vocab_size), seed, 1, uint64_t(i)));
+  return out;
+}
+
+// Logits [T,V] of the training forward pass, the definition.
+inline Buffer<float> full_logits(Model<float>& model, const std::vector<int>& tokens) {
+  Batch batch;
+  batch.B = 1;
+  batch.T = int(tokens.size());
+  batch.tokens = tokens;
+  batch.tokens.resize(tokens.size() + size_t(model.config().num_nextn_predict_layers), 0);
+  batch.targets.assign(batch.tokens.size(), Batch::kIgnore);
+  Buffer<float> out;
+  model.logits(batch, 0, out);
+  return out;
+}
+
+}  // namespace shenhong

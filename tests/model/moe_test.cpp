@@ -1,0 +1,134 @@
+#include "model/moe.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/random.h"
+
+namespace shenhong {
+namespace {
+
+constexpr int kExperts = 6, kHidden = 20;
+
+ModelConfig moe_config(int K) {
+  ModelConfig c;
+  c.hidden_size = kHidden;
+  c.n_routed_experts = kExperts;
+  c.num_experts_per_tok = K;
+  c.moe_intermediate_size = 14;
+  c.routed_scaling_factor = 1.5;
+  return c;
+}
+
+Moe<float> random_moe(const ModelConfig& config) {
+  Moe<float> moe(config, "mlp.");
+  Moe<float>::for_each_parameter(moe, [](Parameter<float>& p) {
+    if (p.is_vector) return;
+    for (int64_t i = 0; i < p.size(); ++i)
+      p.value[i] = float(0.3 * normal(4, fnv1a(p.name), uint64_t(i)));
+  });
+  return moe;
+}
+
+Buffer<float> random_rows(int N) {
+  Buffer<float> x(int64_t(N) * kHidden);
+  for (int64_t i = 0; i < x.size(); ++i) x[i] = float(normal(4, 9, uint64_t(i)));
+  return x;
+}
+
+// y += weight · FFN(x) of one token, in double.
+void add_ffn(const Mlp<float>& mlp, const float* x, double weight, double* y) {
+  const int D = mlp.gate_proj.cols, F = mlp.gate_proj.rows;
+  for (int f = 0; f < F; ++f) {
+    double a = 0, b = 0;
+    for (int d = 0; d < D; ++d) {
+      a += double(mlp.gate_proj.value[int64_t(f) * D + d]) * double(x[d]);
+      b += double(mlp.up_proj.value[int64_t(f) * D + d]) * double(x[d]);
+    }
+    const double h = a / (1 + std::exp(-a)) * b;
+    for (int d = 0; d < D; ++d)
+      y[d] += weight * h * double(mlp.down_proj.value[int64_t(d) * F + f]);
+  }
+}
+
+// Techniques 1.1, one token after the other.
+Buffer<double> per_token_loop(const Moe<float>& moe, const Router<float>::Saved& routed,
+                              const Buffer<float>& x, int N, int K) {
+  Buffer<double> y(x.size());
+  y.zero();
+  for (int n = 0; n < N; ++n) {
+    const float* row = x.data() + int64_t(n) * kHidden;
+    for (int k = 0; k < K; ++k)
+      add_ffn(moe.experts[size_t(routed.chosen[n * K + k])], row, double(routed.weights[n * K + k]),
+              y.data() + int64_t(n) * kHidden);
+    add_ffn(moe.shared_experts, row, 1, y.data() + int64_t(n) * kHidden);
+  }
+  return y;
+}
+
+// Runs N tokens and compares with the loop; returns the tokens of each expert.
+std::vector<int64_t> check_against_loop(Moe<float>& moe, int N, int K) {
+  const Buffer<float> x = random_rows(N);
+  Buffer<float> y;
+  y.resize_zero(x.size());
+  Moe<float>::Saved saved;
+  std::fill(moe.load.begin(), moe.load.end(), 0);
+  moe.forward(x.data(), y.data(), N, saved);
+  const Buffer<double> wanted = per_token_loop(moe, saved.router, x, N, K);
+  double gap = 0, top = 0;
+  for (int64_t i = 0; i < y.size(); ++i) {
+    gap = std::max(gap, std::abs(double(y[i]) - wanted[i]));
+    top = std::max(top, std::abs(wanted[i]));
+  }
+  EXPECT_LE(gap, 1e-5 * top);
+  return moe.load;
+}
+
+// A3 of the acceptance table.
+TEST(Moe, grouped_experts_equal_a_loop_over_tokens) {
+  Moe<float> moe = random_moe(moe_config(2));
+  const std::vector<int64_t> load = check_against_loop(moe, 40, 2);
+  int64_t sum = 0;
+  for (const int64_t count : load) sum += count;
+  EXPECT_EQ(sum, 80);
+}
+
+TEST(Moe, an_expert_may_get_no_token_one_token_or_all) {
+  Moe<float> moe = random_moe(moe_config(1));
+  for (int e = 0; e < kExperts; ++e) moe.router.bias.value[e] = e == 4 ? 2.0f : 0.0f;
+  EXPECT_EQ(check_against_loop(moe, 17, 1), (std::vector<int64_t>{0, 0, 0, 0, 17, 0}));
+
+  EXPECT_EQ(check_against_loop(moe, 1, 1), (std::vector<int64_t>{0, 0, 0, 0, 1, 0}));
+
+  Moe<float> pair = random_moe(moe_config(2));
+  pair.router.bias.value[0] = 4;  // everybody's first choice
+  const std::vector<int64_t> load = check_against_loop(pair, 3, 2);
+  EXPECT_EQ(load[0], 3);
+  EXPECT_GE(std::count(load.begin(), load.end(), 0), 1);
+}
+
+TEST(Moe, all_experts_for_every_token_works_too) {
+  Moe<float> moe = random_moe(moe_config(kExperts));
+  EXPECT_EQ(check_against_loop(moe, 5, kExperts), std::vector<int64_t>(kExperts, 5));
+}
+
+// What one token gets does not depend on the company it is in.
+TEST(Moe, a_tokens_output_does_not_depend_on_the_other_tokens) {
+  Moe<float> moe = random_moe(moe_config(2));
+  const int N = 64;
+  const Buffer<float> x = random_rows(N);
+  Buffer<float> all, half;
+  all.resize_zero(x.size());
+  half.resize_zero(x.size());
+  Moe<float>::Saved saved;
+  moe.forward(x.data(), all.data(), N, saved);
+  const int64_t middle = int64_t(N / 2) * kHidden;
+  moe.forward(x.data(), half.data(), N / 2, saved);
+  moe.forward(x.data() + middle, half.data() + middle, N / 2, saved);
+  for (int64_t i = 0; i < all.size(); ++i) EXPECT_NEAR(all[i], half[i], 1e-5);
+}
+
+}  // namespace
+}  // namespace shenhong

@@ -1,0 +1,199 @@
+#include "train/balance.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "core/error.h"
+#include "core/parallel.h"
+#include "core/random.h"
+
+namespace shenhong {
+namespace {
+
+// A router whose logits do not learn: N(mu_i, 1) with mu_i ~ N(0, sigma²), fresh tokens each step.
+class SkewedRouter {
+ public:
+  static constexpr int kExperts = 64, kChosen = 6;
+
+  SkewedRouter(double sigma, int tokens) : N_(tokens) {
+    bias_ = Parameter<float>::vector("mlp.gate.e_score_correction_bias", kExperts);
+    scores_.resize(int64_t(N_) * kExperts);
+    for (int i = 0; i < kExperts; ++i) mu_.push_back(sigma * normal(11, 0, uint64_t(i)));
+    // Drawing 2^18 normals anew for each of hundreds of steps would be the whole cost of the test.
+    for (uint64_t i = 0; i < (1 << 20); ++i) pool_.push_back(float(normal(12, 0, i)));
+    clear();
+  }
+
+  // Draws a batch and routes it as model/router does: top-K of score + bias.
+  void forward() {
+    ++batch_;
+    parallel_for(N_, [&](int64_t t) {
+      const uint64_t start = uniform_below(pool_.size() - kExperts, 13, batch_, uint64_t(t));
+      for (int i = 0; i < kExperts; ++i)
+        scores_[t * kExperts + i] =
+            1 / (1 + std::exp(-(float(mu_[i]) + pool_[start + uint64_t(i)])));
+    });
+    std::vector<std::pair<float, int>> row(kExperts);
+    for (int64_t t = 0; t < N_; ++t) {
+      for (int i = 0; i < kExperts; ++i)
+        row[i] = {-(scores_[t * kExperts + i] + bias_.value[i]), i};
+      std::partial_sort(row.begin(), row.begin() + kChosen, row.end());
+      for (int k = 0; k < kChosen; ++k) ++load_[row[k].second];
+    }
+  }
+  void clear() { load_.assign(kExperts, 0); }
+  Balancer::Routers statistics() { return {{&bias_, &load_, &scores_}}; }
+  double violation() { return max_violation(statistics())[0]; }
+  Parameter<float>& bias() { return bias_; }
+  Buffer<float>& scores() { return scores_; }
+  std::vector<int64_t>& load() { return load_; }
+
+ private:
+  int N_;
+  uint64_t batch_ = 0;
+  std::vector<double> mu_;
+  std::vector<float> pool_;
+  Parameter<float> bias_;
+  std::vector<int64_t> load_;
+  Buffer<float> scores_;
+};
+
+// Updates until a fresh batch has MaxVio below 0.25, or `most` + 1.
+int steps_until_even(const BalanceConfig& config, double sigma, int most, int micro_batches = 1) {
+  SkewedRouter router(sigma, 4096 / micro_batches);
+  Balancer balancer(config, SkewedRouter::kChosen);
+  for (int step = 0; step <= most; ++step) {
+    router.clear();
+    for (int i = 0; i < micro_batches; ++i) {
+      router.forward();
+      balancer.observe(router.statistics());
+    }
+    EXPECT_TRUE(step > 0 || router.violation() > 2) << "the start must be uneven";
+    if (router.violation() < 0.25) return step;
+    balancer.update(router.statistics());
+  }
+  return most + 1;
+}
+
+// Acceptance A11, against the table of simulated steps in the design notes (64 experts, top 6).
+TEST(Balance, quantile_is_even_within_one_to_three_steps) {
+  const BalanceConfig quantile = {.method = "quantile"};
+  EXPECT_LE(steps_until_even(quantile, 0.5, 10), 1);
+  EXPECT_LE(steps_until_even(quantile, 1, 10), 1);
+  EXPECT_LE(steps_until_even(quantile, 2, 10), 3);
+}
+
+TEST(Balance, sign_is_even_in_steps_that_go_with_its_speed) {
+  EXPECT_LE(steps_until_even({.method = "sign", .speed = 1e-2}, 0.5, 40), 17);
+  EXPECT_LE(steps_until_even({.method = "sign", .speed = 1e-2}, 1, 80), 48);
+  EXPECT_LE(steps_until_even({.method = "sign", .speed = 1e-3, .center = false}, 0.5, 200), 165);
+}
+
+TEST(Balance, none_stays_uneven_and_leaves_the_bias) {
+  EXPECT_EQ(steps_until_even({.method = "none"}, 1, 5), 6);
+  SkewedRouter router(1, 256);
+  Balancer balancer({.method = "none"}, SkewedRouter::kChosen);
+  router.forward();
+  balancer.observe(router.statistics());
+  balancer.update(router.statistics());
+  for (const float b : router.bias().value) EXPECT_EQ(b, 0);
+}
+
+TEST(Balance, quantiles_of_micro_batches_are_averaged) {
+  EXPECT_LE(steps_until_even({.method = "quantile"}, 1, 10, 4), 2);
+
+  // Two observations give the mean of what each would have given alone.
+  std::vector<std::vector<float>> alone;
+  SkewedRouter both(1, 512);
+  Balancer balancer({}, SkewedRouter::kChosen);
+  for (int i = 0; i < 2; ++i) {
+    both.forward();
+    balancer.observe(both.statistics());
+    SkewedRouter one(1, 512);
+    Balancer single({}, SkewedRouter::kChosen);
+    one.scores() = both.scores();
+    single.observe(one.statistics());
+    single.update(one.statistics());
+    alone.emplace_back(one.bias().value.begin(), one.bias().value.end());
+  }
+  balancer.update(both.statistics());
+  for (size_t i = 0; i < alone[0].size(); ++i)
+    EXPECT_NEAR(both.bias().value[i], (alone[0][i] + alone[1][i]) / 2, 1e-6);
+}
+
+// Acceptance A4: only differences of biases matter, to the choice and so to the controller.
+TEST(Balance, one_constant_on_every_bias_changes_nothing) {
+  SkewedRouter plain(1, 2048), shifted(1, 2048);
+  for (float& b : shifted.bias().value) b += 0.5f;
+  for (int step = 0; step < 3; ++step) {
+    for (SkewedRouter* router : {&plain, &shifted}) {
+      Balancer balancer({}, SkewedRouter::kChosen);
+      router->clear();
+      router->forward();
+      balancer.observe(router->statistics());
+      balancer.update(router->statistics());
+    }
+    EXPECT_EQ(plain.load(), shifted.load());
+    for (int64_t i = 0; i < 64; ++i)
+      EXPECT_NEAR(shifted.bias().value[i] - plain.bias().value[i], 0.5f, 1e-6);
+  }
+}
+
+TEST(Balance, the_sign_update_moves_the_overloaded_down_and_the_idle_up) {
+  SkewedRouter router(0, 64);
+  router.load() = std::vector<int64_t>(64, 10);
+  router.load()[0] = 20, router.load()[1] = 0, router.load()[2] = 5;
+  router.load()[3] = 15;
+  Balancer({.method = "sign", .speed = 0.5, .center = false}, 6).update(router.statistics());
+  const Buffer<float>& b = router.bias().value;
+  EXPECT_EQ((std::vector<float>(b.begin(), b.begin() + 5)),
+            (std::vector<float>{-0.5f, 0.5f, 0.5f, -0.5f, 0}));
+
+  router.load()[3] = 0;
+  Balancer({.method = "sign", .speed = 1, .center = true}, 6).update(router.statistics());
+  double sum = 0;
+  for (const float value : b) sum += value;
+  EXPECT_NEAR(sum, 0, 1e-5);
+}
+
+TEST(Balance, a_skipped_step_and_broken_scores_leave_the_bias) {
+  SkewedRouter router(1, 256);
+  Balancer balancer({}, SkewedRouter::kChosen);
+  router.forward();
+  balancer.observe(router.statistics());
+  balancer.discard();
+  balancer.update(router.statistics());
+  router.scores()[77] = NAN;
+  balancer.observe(router.statistics());
+  balancer.update(router.statistics());
+  for (const float b : router.bias().value) EXPECT_EQ(b, 0);
+}
+
+TEST(Balance, one_thread_and_three_give_the_same_bits) {
+  std::vector<std::vector<float>> biases;
+  for (const int threads : {1, 3}) {
+    set_thread_count(threads);
+    SkewedRouter router(1, 2000);
+    Balancer balancer({}, SkewedRouter::kChosen);
+    router.forward();
+    balancer.observe(router.statistics());
+    balancer.update(router.statistics());
+    biases.emplace_back(router.bias().value.begin(), router.bias().value.end());
+  }
+  EXPECT_EQ(biases[0], biases[1]);
+}
+
+TEST(Balance, impossible_settings_are_refused) {
+  ModelConfig model;
+  EXPECT_NO_THROW(BalanceConfig{}.validate("[balance]", model));
+  EXPECT_THROW(BalanceConfig{.method = "loss"}.validate("[balance]", model), Error);
+  EXPECT_THROW((BalanceConfig{.method = "sign", .speed = -1}.validate("[balance]", model)), Error);
+  model.n_group = 4;
+  model.topk_group = 2;
+  EXPECT_THROW(BalanceConfig{}.validate("[balance]", model), Error);
+  EXPECT_NO_THROW(BalanceConfig{.method = "sign"}.validate("[balance]", model));
+}
+
+}  // namespace
+}  // namespace shenhong
