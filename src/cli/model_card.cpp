@@ -47,10 +47,10 @@ std::string model_card(const Recipe& recipe, const ModelConfig& config, const Js
       "- say who wrote a famous line, explain a word or an idiom: often wrong, see below\n"
       "- greet, and say what it cannot do\n\n"
       "## What it cannot do / 不能做什么\n\n"
-      "It is far too small to know facts: what it says of authors, dates and meanings must be checked. Poems keep form "
-      "and mostly rhyme, but their sense wanders. It cannot reason, calculate, translate, write code or talk about the "
+      "It is far too small to know facts: what it says of authors, dates and meanings must be checked. The table below says "
+      "how often a poem keeps its form and rhymes; its sense wanders. It cannot reason, calculate, translate, write code or talk about the "
       "news.\n\n"
-      "模型很小，关于作者、年代、词义的回答常常有误，请核对；诗的格式和韵脚大体可靠，意思未必连贯；不会推理、计算、翻译、写代码。\n\n"
+      "模型很小，关于作者、年代、词义的回答常常有误，请核对；诗的格式和韵脚有多可靠见下表，意思未必连贯；不会推理、计算、翻译、写代码。\n\n"
       "## Numbers\n\n";
   if (report.contains("poems")) card += poem_table(report["poems"]) + "\n";
   card += loss_table(report["loss"]);

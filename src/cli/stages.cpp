@@ -171,6 +171,8 @@ Json run_export_stage(const Recipe& recipe) {
                            {"top_k", 40},
                            {"top_p", 0.95}};
   write_file(out / "generation_config.json", dump_json(generation, 2) + "\n");
+  // Beside the model, so that `eval poems` can say which lines are not its own.
+  write_file(out / "poem_lines.idx", read_file(recipe.data_directory() / "poem_lines.idx"));
 
   // The report is about what was written: the exported weights, read back.
   const std::unique_ptr<Model<float>> exported = load_model(out);
@@ -181,7 +183,7 @@ Json run_export_stage(const Recipe& recipe) {
     for (const Json& loss : loss_json(validation_loss(*exported, windows, recipe.eval.validation_windows)))
       report["loss"].push_back(loss);
   }
-  if (recipe.eval.poems > 0) report["poems"] = evaluate_poems(out, recipe.eval.poems, recipe.data_directory() / "poem_lines.idx");
+  if (recipe.eval.poems > 0) report["poems"] = evaluate_poems(out, recipe.eval.poems, out / "poem_lines.idx");
   write_file(recipe.run_directory() / "report.json", dump_json(report, 2) + "\n");
   write_file(out / "README.md", model_card(recipe, exported->config(), report));
   return report;

@@ -20,8 +20,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace shenhong::HWY_NAMESPACE {
 
-constexpr int kFewRows = 8;
-
 using Four = hn::FixedTag<float, 4>;
 constexpr int kDotRows = kTileRows == 12 ? 4 : 2;  // of A at once
 // Sums per element. Each row of B is walked alone: reading several at once would go round the

@@ -4,7 +4,8 @@
 //
 // Everything is row-major with the last dimension contiguous. Kernels take no threads and throw
 // nothing; callers check shapes first and split the work. Each output element is computed by a
-// sequence of operations that does not depend on how callers split the other dimensions.
+// sequence of operations that does not depend on how callers split the other dimensions (but see
+// kFewRows).
 #pragma once
 
 #include <cstdint>
@@ -33,6 +34,11 @@ struct Gemm {
   int64_t ldc;
   bool accumulate;  // false: c is overwritten and may hold anything before, also NaN
 };
+
+// A kNT product of at most this many rows, decoding, may round differently from one of more rows.
+// It rounds alike for any number of rows up to here, so that a draft verified at once gives the
+// bits of tokens decoded alone.
+constexpr int kFewRows = 8;
 
 struct AdamWStep {
   double lr, beta1, beta2, eps, weight_decay;

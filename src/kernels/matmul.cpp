@@ -14,9 +14,9 @@ constexpr int kMaxTiles = 64;
 // Tiles begin at multiples of what every table's registers hold, so that splitting leaves no more
 // ragged edges than the product has.
 constexpr int kColumnUnit = 32, kRowUnit = 12;
-// `gemm` packs [N,K] weights anew for every band of rows, and has a path of its own, with other
-// rounding, for a handful of rows: a band stays well above both.
+// A band is tall enough to pay for packing its own copy of a weight.
 constexpr int kMinRows = 8 * kRowUnit, kMinColumns = 2 * kColumnUnit;
+static_assert(kMinRows - kRowUnit > kFewRows, "else splitting rows would change their rounding");
 
 // The output as bands x stripes of tiles; depends on the shape alone.
 struct Tiling {

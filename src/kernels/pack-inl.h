@@ -30,7 +30,7 @@ constexpr bool collides(int64_t stride) { return stride * sizeof(float) % 4096 =
 constexpr int64_t kStagedStride = kDepth + kLanes;
 
 inline float* staged_rows() {
-  thread_local Buffer<float> buffer(kTileRows * kStagedStride + kLanes);
+  thread_local Buffer<float> buffer(kTileRows * kStagedStride);
   return buffer.data();
 }
 

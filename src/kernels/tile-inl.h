@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 
 #if defined(SHENHONG_KERNELS_TILE_INL_H) == defined(HWY_TARGET_TOGGLE)
@@ -117,6 +118,10 @@ template <int kRows, int kVectors, Walk kWalk>
 HWY_NOINLINE void run_tile(const Tile& tile) {
   const F d;
   Sums<kRows, kVectors> sums;
+  unroll<kRows>([&](auto r) HWY_ATTR {  // C, which is next used when the sums are complete
+    unroll<kVectors>([&](auto v)
+                         HWY_ATTR { hwy::Prefetch(tile.c + r * tile.c_stride + v * kLanes); });
+  });
 
   const float* a = tile.a;
   const float* b = tile.b;

@@ -75,6 +75,7 @@ class HttpServer::Impl {
 
   const HttpOptions options;
   bool loopback = false;
+  int port = 0;
   std::atomic<bool> stopping{false};
   std::set<Session*> sessions;
   net::io_context context{1};
@@ -395,6 +396,7 @@ HttpServer::Impl::Impl(HttpOptions given) : options(std::move(given)) {
            "{}:{}: not allowed for this user; choose a --port from 1024 on", options.host,
            options.port);
   SH_CHECK(!ec, kUsage, "{}:{}: cannot listen there: {}", options.host, options.port, ec.message());
+  port = acceptor.local_endpoint().port();
 }
 
 net::awaitable<void> HttpServer::Impl::accept() {
@@ -507,10 +509,7 @@ net::awaitable<void> HttpServer::Impl::await_signals() {
 HttpServer::HttpServer(HttpOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 HttpServer::~HttpServer() = default;
 
-int HttpServer::port() const {
-  error_code ec;
-  return impl_->acceptor.local_endpoint(ec).port();
-}
+int HttpServer::port() const { return impl_->port; }
 void HttpServer::run(std::vector<Route> routes) { impl_->run(std::move(routes)); }
 void HttpServer::stop() { impl_->stop(); }
 bool HttpServer::stopping() const { return impl_->stopping; }

@@ -24,10 +24,9 @@ constexpr std::string_view kLetters =
 
 const char* ambiguous_head(const Headers& headers, bool http11) {
   int hosts = 0;
-  bool length = false, encoding = false;
+  bool encoding = false;
   for (const auto& [name, value] : headers) {
     if (equal_ignoring_case(name, "host")) ++hosts;
-    if (equal_ignoring_case(name, "content-length")) length = true;
     if (equal_ignoring_case(name, "transfer-encoding")) {
       if (encoding) return "Transfer-Encoding is given twice";
       encoding = true;
@@ -35,7 +34,6 @@ const char* ambiguous_head(const Headers& headers, bool http11) {
       if (!equal_ignoring_case(value, "chunked")) return "Transfer-Encoding: only chunked is known";
     }
   }
-  if (length && encoding) return "Content-Length and Transfer-Encoding are both given";
   if (hosts > 1) return "Host is given twice";
   if (hosts == 0 && http11) return "Host is missing";
   return nullptr;

@@ -9,7 +9,8 @@
 namespace shenhong {
 
 // Why the end of this request, or the host that it means, could be read differently by a proxy in
-// front of us (request smuggling); nullptr when it cannot.
+// front of us (request smuggling); nullptr when it cannot. The parser itself refuses two lengths,
+// and a length beside chunks.
 const char* ambiguous_head(const Headers& headers, bool http11);
 
 // Splits "/a%20b/?x=1" into "/a b" and "x=1". False when it is no path or badly encoded.

@@ -21,7 +21,7 @@ constexpr size_t kBatchBytes = 8 << 20;
 constexpr size_t kItemBytes = 128 << 10;  // of a batch, counted by one thread at a time
 constexpr size_t kShards = 64;
 constexpr size_t kLongestWord = 32;  // characters
-constexpr size_t kMaxWords = 8'000'000;
+constexpr size_t kMaxWords = 4'000'000;
 
 using Words = std::unordered_map<std::string, int64_t>;
 
@@ -111,8 +111,10 @@ Tokenizer BpeTrainer::train(int vocab_size, int max_token_characters) {
            least, kSpecialTokens.size());
   counts_->count_batch();
   MergeLearner learner({kSpecialTokens.begin(), kSpecialTokens.end()}, max_token_characters);
-  for (auto& shard : counts_->shards)
+  for (auto& shard : counts_->shards) {
     for (const auto& [word, times] : shard.words) learner.add_word(word, times);
+    shard.words = {};
+  }
   learner.learn(size_t(vocab_size));
   return Tokenizer::parse(
       write_vocabulary(learner.tokens(), kSpecialTokens.size(), learner.merges()),

@@ -13,8 +13,8 @@ namespace shenhong {
 // the documents and their order alone, not on the number of threads.
 //
 // Words are DeepSeek-V3's pre-tokens, for counting cut after 32 characters: a Chinese sentence is
-// one pre-token, and no token that helps is longer. Memory is bounded: beyond 8 million distinct
-// words the rarest are forgotten. 50 MB of text is plenty for 16k tokens.
+// one pre-token, and no token that helps is longer. Memory is bounded: beyond 4 million distinct
+// words the rarest are forgotten. 50 MB of text is plenty for 16k tokens; it takes 1 GB.
 class BpeTrainer {
  public:
   BpeTrainer();
@@ -25,7 +25,8 @@ class BpeTrainer {
   // bytes, then merges; fewer when no pair is left that occurs twice.
   // `max_token_characters` > 0: no token holds more Chinese characters than that, and none holds a
   // part of one character beside something else. 0: no limit.
-  // Error(kUsage) when vocab_size leaves no room for bytes and special tokens.
+  // The trainer is then as new. Error(kUsage) when vocab_size leaves no room for bytes and special
+  // tokens.
   Tokenizer train(int vocab_size, int max_token_characters = 0);
 
  private:

@@ -12,7 +12,7 @@
 namespace shenhong {
 namespace {
 
-constexpr size_t kMaxTokens = 4 << 20;
+constexpr size_t kMaxMerges = 4 << 20;
 constexpr size_t kMaxTokenBytes = 64 << 10;
 
 const Json& entry(const Json& object, const char* key) {
@@ -39,8 +39,10 @@ class Reader {
     const Json& model = entry(document_, "model");
     SH_CHECK(model.is_object(), kBadInput, "{}: model: missing", source_);
     check_model(model);
-    read_tokens(entry(model, "vocab"));
-    read_added(entry(document_, "added_tokens"));
+    const Json &vocab = entry(model, "vocab"), &added = entry(document_, "added_tokens");
+    entries_ = vocab.size() + added.size();
+    read_tokens(vocab);
+    read_added(added);
     check_ids();
     Merges merges = read_merges(entry(model, "merges"));
     Vocabulary out{.tokens = std::move(tokens_),
@@ -91,9 +93,9 @@ class Reader {
   }
 
   int checked_id(const Json& id, const std::string& name) const {
-    SH_CHECK(id.is_number_integer() && id >= 0 && id < kMaxTokens, kBadInput,
-             "{}: token {}: id {}: want an integer from 0 to {}", source_, quoted(name),
-             dump_json(id), kMaxTokens - 1);
+    SH_CHECK(id.is_number_integer() && id >= 0 && id < entries_, kBadInput,
+             "{}: token {}: id {}: want an integer below {}, the number of entries", source_,
+             quoted(name), dump_json(id), entries_);
     return id.get<int>();
   }
 
@@ -115,7 +117,7 @@ class Reader {
       const int id = checked_id(value, name);
       SH_CHECK(size_t(id) >= tokens_.size() || tokens_[size_t(id)].empty(), kBadInput,
                "{}: token {}: id {} is taken by another token", source_, quoted(name), id);
-      // `tokens` writes special tokens plainly; so does it any token that is not in its alphabet.
+      // A special token's name is written plainly, as is any token outside of the byte alphabet.
       put(id, from_byte_alphabet(name).value_or(name), false, name);
       vocab_.emplace(name, id);
     }
@@ -174,14 +176,12 @@ class Reader {
   }
 
   Merges read_merges(const Json& list) const {
-    SH_CHECK(list.is_array() && list.size() <= kMaxTokens, kBadInput,
+    SH_CHECK(list.is_array() && list.size() <= kMaxMerges, kBadInput,
              "{}: model.merges: want a list", source_);
     std::array<int, 256> byte_ids;
     for (int b = 0; b < 256; ++b) {
-      const auto found = vocab_.find(to_byte_alphabet(std::string(1, char(b))));
-      SH_CHECK(found != vocab_.end(), kBadInput, "{}: model.vocab: no token for the byte 0x{:02X}",
-               source_, b);
-      byte_ids[size_t(b)] = found->second;
+      const std::string name = to_byte_alphabet(std::string(1, char(b)));
+      byte_ids[size_t(b)] = merge_token(name, fmt::format("{}: byte 0x{:02X}", source_, b));
     }
     Merges merges(byte_ids, list.size());
     for (size_t i = 0; i < list.size(); ++i) {
@@ -208,6 +208,7 @@ class Reader {
 
   const Json& document_;
   const std::string& source_;
+  size_t entries_ = 0;  // of vocab and added_tokens; ids have no gaps, so none reaches it
   std::vector<std::string> tokens_;
   std::vector<bool> special_;
   std::unordered_map<std::string, int> vocab_;  // by the name in the file

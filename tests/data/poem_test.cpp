@@ -1,6 +1,7 @@
 #include "data/poem.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "core/error.h"
 #include "data/line_index.h"
@@ -95,7 +96,7 @@ TEST(LineIndex, finds_what_was_added_before_and_after_saving) {
   for (int i = 0; i < 2000; ++i) hashes.push_back(LineIndex::hash(line(i % 1000)));
   const LineIndex index(hashes);
   EXPECT_EQ(index.size(), 1000u);
-  const fs::path path = fs::path(testing::TempDir()) / "lines.idx";
+  const fs::path path = fs::path(testing::TempDir()) / fmt::format("lines_{}.idx", ::getpid());
   index.save(path);
   const LineIndex loaded = LineIndex::load(path);
   EXPECT_EQ(loaded.size(), index.size());
@@ -105,7 +106,7 @@ TEST(LineIndex, finds_what_was_added_before_and_after_saving) {
 }
 
 TEST(LineIndex, damage_is_an_error_that_names_the_file) {
-  const fs::path path = fs::path(testing::TempDir()) / "damaged.idx";
+  const fs::path path = fs::path(testing::TempDir()) / fmt::format("damaged_{}.idx", ::getpid());
   LineIndex({LineIndex::hash("床前明月光"), LineIndex::hash("疑是地上霜")}).save(path);
   const std::string whole = read_file(path);
   std::string flipped = whole;
@@ -117,7 +118,7 @@ TEST(LineIndex, damage_is_an_error_that_names_the_file) {
       LineIndex::load(path);
       FAIL() << "loaded " << bytes.size() << " bytes";
     } catch (const Error& error) {
-      EXPECT_NE(std::string(error.what()).find("damaged.idx"), std::string::npos);
+      EXPECT_NE(std::string(error.what()).find(fmt::format("damaged_{}.idx", ::getpid())), std::string::npos);
     }
   }
 }

@@ -172,19 +172,20 @@ TEST(Prepare, the_split_of_a_text_does_not_depend_on_what_stands_around_it) {
   prepare(config, quiet(scratch.path(), scratch / "out"));
   std::set<std::string> held_out;
   const fs::path valid = scratch / "out" / "prose" / "valid.jsonl.zst";
-  read_documents(valid, [&](Document&& document) { held_out.insert(document.id); });
-  // Without the first half of the corpus, and with other punctuation.
+  read_documents(valid, [&](Document&& document) { held_out.insert(document.id.substr(1)); });
+  // Without the first half of the corpus, with other punctuation and other ids.
   std::string rest;
   const std::string lines = read_file(scratch / "a.jsonl");
   for (size_t at = lines.find("{\"id\":\"a60\""); at < lines.size(); ++at)
     rest += lines.substr(at, 3) == "，" ? (at += 2, " ") : std::string(1, lines[at]);
+  for (size_t at = 0; (at = rest.find("\"id\":\"a", at)) != std::string::npos;) rest[at + 6] = 'b';
   write_file(scratch / "a.jsonl", rest);
   prepare(config, quiet(scratch.path(), scratch / "half"));
   std::set<std::string> again, expected;
   read_documents(scratch / "half" / "prose" / "valid.jsonl.zst",
-                 [&](Document&& document) { again.insert(document.id); });
+                 [&](Document&& document) { again.insert(document.id.substr(1)); });
   for (const std::string& id : held_out)
-    if (std::stoi(id.substr(1)) >= 60) expected.insert(id);
+    if (std::stoi(id) >= 60) expected.insert(id);
   EXPECT_EQ(again, expected);
   EXPECT_FALSE(again.empty());
 }

@@ -1,6 +1,8 @@
 #include "infer/engine.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -18,7 +20,7 @@ namespace {
 class EngineTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    directory_ = fs::path(testing::TempDir()) / "engine_test_model";
+    directory_ = fs::path(testing::TempDir()) / fmt::format("engine_test_model_{}", ::getpid());
     BpeTrainer trainer;
     for (int i = 0; i < 20; ++i) trainer.add("床前明月光，疑是地上霜。the moon and the frost");
     const Tokenizer tokenizer = trainer.train(300);
@@ -242,7 +244,7 @@ TEST_F(EngineTest, generation_config_sets_sampling_and_end_tokens) {
 }
 
 TEST_F(EngineTest, a_tokenizer_larger_than_the_model_is_refused) {
-  const fs::path broken = fs::path(testing::TempDir()) / "engine_test_contradiction";
+  const fs::path broken = fs::path(testing::TempDir()) / fmt::format("engine_test_contradiction_{}", ::getpid());
   fs::copy(directory_, broken, fs::copy_options::overwrite_existing | fs::copy_options::recursive);
   ModelConfig config = read_config(directory_ / "config.json");
   config.vocab_size = 290;

@@ -1,5 +1,7 @@
 // Reading tokenizer.json: what is accepted, and what each fault is called.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <functional>
 
@@ -19,7 +21,7 @@ std::string fault(const std::function<void(Json&)>& plant) {
 }
 
 TEST(Vocabulary, a_saved_tokenizer_is_read_back_the_same) {
-  const fs::path path = fs::temp_directory_path() / "shenhong_text_test" / "tokenizer.json";
+  const fs::path path = fs::temp_directory_path() / fmt::format("shenhong_text_test_{}", ::getpid()) / "tokenizer.json";
   small_tokenizer().save(path);
   const Tokenizer loaded = Tokenizer::load(path);
   fs::remove_all(path.parent_path());
@@ -88,6 +90,12 @@ TEST(Vocabulary, each_fault_is_an_error_that_names_the_entry) {
   const int size = small_tokenizer().vocab_size();
   names([&](Json& d) { d["model"]["vocab"]["new"] = size + 1; },
         fmt::format("no token has id {}", size));
+  names([&](Json& d) { d["model"]["vocab"]["new"] = size + 100; }, "the number of entries");
+  names(
+      [](Json& d) {
+        d["added_tokens"].push_back({{"id", 27}, {"content", "!"}});
+      },
+      "byte 0x21: '!' is a special token");
   names(
       [](Json& d) {
         d["model"]["vocab"][std::string(100'000, 'x')] = small_tokenizer().vocab_size();

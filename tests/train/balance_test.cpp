@@ -84,6 +84,37 @@ TEST(Balance, quantile_is_even_within_one_to_three_steps) {
   EXPECT_LE(steps_until_even(quantile, 2, 10), 3);
 }
 
+// The equations as they stand in balance.h, by sorting, on a token count that does not divide
+// evenly.
+TEST(Balance, quantiles_are_those_of_the_equations) {
+  constexpr int N = 37, E = 64, K = SkewedRouter::kChosen;
+  SkewedRouter router(1, N);
+  for (int i = 0; i < E; ++i) router.bias().value[i] = float(0.1 * normal(3, 0, uint64_t(i)));
+  router.forward();
+  const Buffer<float>& s = router.scores();
+  std::vector<float> beta(E);
+  for (int i = 0; i < E; ++i) beta[i] = -router.bias().value[i];
+  for (int sweep = 0; sweep < 2; ++sweep) {
+    std::vector<float> alpha(N);
+    for (int t = 0; t < N; ++t) {
+      std::vector<float> row(E);
+      for (int i = 0; i < E; ++i) row[i] = s[t * E + i] - beta[i];
+      std::sort(row.rbegin(), row.rend());
+      alpha[t] = row[K];
+    }
+    for (int i = 0; i < E; ++i) {
+      std::vector<float> column(N);
+      for (int t = 0; t < N; ++t) column[t] = s[t * E + i] - alpha[t];
+      std::sort(column.rbegin(), column.rend());
+      beta[i] = column[N * K / E];
+    }
+  }
+  Balancer balancer({}, K);
+  balancer.observe(router.statistics());
+  balancer.update(router.statistics());
+  for (int i = 0; i < E; ++i) EXPECT_EQ(router.bias().value[i], -beta[i]) << i;
+}
+
 TEST(Balance, sign_is_even_in_steps_that_go_with_its_speed) {
   EXPECT_LE(steps_until_even({.method = "sign", .speed = 1e-2}, 0.5, 40), 17);
   EXPECT_LE(steps_until_even({.method = "sign", .speed = 1e-2}, 1, 80), 48);
