@@ -20,7 +20,7 @@ test: ## everything that must hold: units, equalities, oracles' goldens, page, p
 bench:
 	setup/install.sh
 	$(MAKE) --no-print-directory build TESTS=OFF
-	$(BUILD)/bench/kernels
+	$(BUILD)/bench/bench_kernels
 	$(BUILD)/shenhong bench decode
 
 format:

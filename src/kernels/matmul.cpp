@@ -1,6 +1,8 @@
 #include "kernels/matmul.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <utility>
 
 #include "core/error.h"
 #include "core/parallel.h"
@@ -9,13 +11,14 @@ namespace shenhong {
 namespace {
 
 // Multiply-adds from which another thread's help outweighs waking it, and of a comfortable tile.
-constexpr int64_t kWorthSharing = 1 << 18, kTileWork = 1 << 22;
-constexpr int kMaxTiles = 64;
+constexpr int64_t kWorthSharing = 1 << 18, kTileWork = 1 << 24;
+constexpr int kMaxTiles = 16;
 // Tiles begin at multiples of what every table's registers hold, so that splitting leaves no more
 // ragged edges than the product has.
 constexpr int kColumnUnit = 32, kRowUnit = 12;
-// A band is tall enough to pay for packing its own copy of a weight.
-constexpr int kMinRows = 8 * kRowUnit, kMinColumns = 2 * kColumnUnit;
+// A tile is tall enough to pay for packing its part of B and wide enough to pay for reading its
+// part of A; wider when it need not be narrow for a second thread to have work at all.
+constexpr int kMinRows = 8 * kRowUnit, kMinColumns = 4 * kColumnUnit, kMinHalf = 2 * kColumnUnit;
 static_assert(kMinRows - kRowUnit > kFewRows, "else splitting rows would change their rounding");
 
 // The output as bands x stripes of tiles; depends on the shape alone.
@@ -27,10 +30,18 @@ Tiling tiling(int M, int N, int K) {
   const int64_t work = int64_t(M) * N * K;
   if (work < kWorthSharing) return {};
   const int tiles = int(std::clamp<int64_t>(work / kTileWork, 2, kMaxTiles));
-  // Stripes first: no column of a weight is packed twice.
-  const int stripes = std::clamp(N / kMinColumns, 1, tiles);
-  return {.bands = std::clamp(M / kMinRows, 1, (tiles + stripes - 1) / stripes),
-          .stripes = stripes};
+  const int most_stripes = std::clamp(N / (tiles == 2 ? kMinHalf : kMinColumns), 1, tiles);
+  // About enough tiles first; among those the least traffic: every band reads and writes its own
+  // copy of B, every stripe reads A.
+  Tiling best;
+  std::pair<int, int64_t> least(tiles, 0);
+  for (int stripes = 1; stripes <= most_stripes; ++stripes) {
+    const int bands = std::clamp(M / kMinRows, 1, (tiles + stripes - 1) / stripes);
+    const int missing = std::max(0, tiles / 2 + 1 - bands * stripes);
+    const std::pair cost(missing, int64_t{2} * bands * N + int64_t{stripes} * M);
+    if (cost < least) least = cost, best = {.bands = bands, .stripes = stripes};
+  }
+  return best;
 }
 
 // Start of part i of `count`, in whole units.
