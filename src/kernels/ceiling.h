@@ -4,8 +4,8 @@
 
 namespace shenhong {
 
-// Best of several 1024³ products per thread on `threads` of the threads in use, in GFLOP/s. Takes
-// about 0.3 s.
+// Best of several 512³ products, one per thread on `threads` of the threads in use, in GFLOP/s.
+// Takes about 0.2 s.
 double measure_gemm_ceiling_gflops(int threads);
 
 // Best of several reads of 256 MiB by all threads, in GB/s. Takes about 0.3 s.

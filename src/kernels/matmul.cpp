@@ -10,8 +10,11 @@
 namespace shenhong {
 namespace {
 
-// Multiply-adds from which another thread's help outweighs waking it, and of a comfortable tile.
-constexpr int64_t kWorthSharing = 1 << 18, kTileWork = 1 << 24;
+// Multiply-adds from which another thread's help outweighs waking it.
+constexpr int64_t kWorthSharing = 1 << 18;
+// Past a tile for each of two threads, tiles have at least so many multiply-adds, which repay
+// handing them out, and outputs, which repay reading the operands once more.
+constexpr int64_t kTileWork = 1 << 24, kTileOutputs = 1 << 16;
 constexpr int kMaxTiles = 16;
 // Tiles begin at multiples of what every table's registers hold, so that splitting leaves no more
 // ragged edges than the product has.
@@ -29,7 +32,8 @@ struct Tiling {
 Tiling tiling(int M, int N, int K) {
   const int64_t work = int64_t(M) * N * K;
   if (work < kWorthSharing) return {};
-  const int tiles = int(std::clamp<int64_t>(work / kTileWork, 2, kMaxTiles));
+  const int64_t big_tiles = std::min(work / kTileWork, int64_t{M} * N / kTileOutputs);
+  const int tiles = int(std::clamp<int64_t>(big_tiles, 2, kMaxTiles));
   const int most_stripes = std::clamp(N / (tiles == 2 ? kMinHalf : kMinColumns), 1, tiles);
   // About enough tiles first; among those the least traffic: every band reads and writes its own
   // copy of B, every stripe reads A.

@@ -29,6 +29,7 @@ SPACES = [
     "a\n  {% if true %}\n  b\n  {% endif %}\nc\n",
     "a\n  {%- if true -%}\n  b\n  {%- endif +%}\nc\n\n",
     "x {{ bos_token }} \n {{- eos_token -}} \n y",
+    "a\n  {{ eos_token }}\n  {# comment #} b\n \t{% if true %} c{% endif %}",
     "{# comment #}\n  {# another -#}   z\n  {%+ if true %}\n{% endif %}",
     "{% for m in messages %}{{ loop.index }}{{ loop.first }}{{ loop.last }} {{ m.role ~ ':' + m['content'] }}\n{% endfor %}end",
     "{% set x = 'a' %}{% for m in messages %}{% set x = x + 'b' %}{{ x }}{% endfor %}{{ x }}{{ messages[-1].content }}",
@@ -144,7 +145,7 @@ def compare(program, deepseek):
     def check(what, ours, theirs):
         nonlocal failures
         failures += ours != theirs
-        print(("equal  " if ours == theirs else "DIFFER ") + what)
+        print(("equal  " if ours == theirs else "DIFFER ") + what, flush=True)
 
     document = json.loads((deepseek / "tokenizer.json").read_text())
     every = "\n中\n".join(f"a{chr(c)} {chr(c)}1\n{chr(c)}b" for c in range(1, 0x110000) if not 0xD800 <= c <= 0xDFFF)

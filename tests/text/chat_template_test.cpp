@@ -87,7 +87,8 @@ TEST(Chat, what_strings_went_through_does_not_launder_them) {
 }
 
 TEST(Chat, decoded_ids_are_the_rendered_prompt) {
-  for (const Json& example : golden("chat.json")["cases"]) {
+  const Json cases = golden("chat.json")["cases"];
+  for (const Json& example : cases) {
     const std::vector<int> ids =
         encode_chat(small_tokenizer(), ChatTemplate::deepseek(), messages_of(example["messages"]),
                     example["add_generation_prompt"]);

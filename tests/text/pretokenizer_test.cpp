@@ -16,7 +16,8 @@ std::vector<std::string> words_of(const std::string& text) {
 }
 
 TEST(Pretokenizer, cuts_as_the_tokenizers_package_does) {
-  for (const Json& example : golden("pretokens.json")["cases"])
+  const Json cases = golden("pretokens.json")["cases"];
+  for (const Json& example : cases)
     EXPECT_EQ(words_of(example["text"]), example["words"].get<std::vector<std::string>>())
         << example["text"];
 }
