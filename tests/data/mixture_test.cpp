@@ -174,7 +174,10 @@ TEST(Mixture, a_restored_mixture_goes_on_exactly) {
     EXPECT_EQ(after.drawn(), 200);
   }
   Mixture other = make(4);
-  EXPECT_NE(error_of([&] { other.restore(straight.state()); }).find("other data"),
+  EXPECT_NE(error_of([&] { other.restore(straight.state()); }).find("seed 3"), std::string::npos);
+  Json fewer = straight.state();
+  fewer["sources"][1]["windows"] = 7;
+  EXPECT_NE(error_of([&] { straight.restore(fewer); }).find("a source of 7 windows"),
             std::string::npos);
   EXPECT_NE(error_of([&] { other.restore(Json::object()); }).find("no state"), std::string::npos);
 }
