@@ -29,6 +29,11 @@ test('a poem streams token by token and ends with its figures', kTimeout, async 
   const { page, context, complaints, ui } = await openPage(browser, url);
   await ui.ready();
   assert.notEqual(await page.locator('.model').innerText(), '', 'the model has a name');
+  // A small model answers within two frames; over a slow line its stream can be seen.
+  const line = await context.newCDPSession(page);
+  await line.send('Network.enable');
+  const slow = { offline: false, latency: 0, downloadThroughput: 16_000, uploadThroughput: -1 };
+  await line.send('Network.emulateNetworkConditions', slow);
   await ui.watchGrowth();
   await ui.ask('写一首七言律诗，题目是春夜');
   await ui.settled();
@@ -40,6 +45,7 @@ test('a poem streams token by token and ends with its figures', kTimeout, async 
   );
   assert.match(await ui.lastText(), /\p{Script=Han}{4}/u);
   assert.match(await ui.lastAnswer.locator('.stats').innerText(), /\d+ 词元，[\d.]+ 词元\/秒/);
+  await line.send('Network.emulateNetworkConditions', { ...slow, downloadThroughput: -1 });
   await page.reload();
   await ui.ready();
   assert.equal(await ui.answers.count(), 1, 'the chat is still there after a reload');
