@@ -4,6 +4,12 @@
 
 namespace shenhong {
 
+void ChatConfig::validate(const std::string& where, const ModelConfig& model) const {
+  TrainConfig::validate(where, model);
+  SH_CHECK(text_share >= 0 && text_share < 1, kUsage, "{}: text_share = {}: want a share from 0 to below 1", where,
+           text_share);
+}
+
 Recipe load_recipe(const fs::path& path) {
   const Json json = read_toml(path);
   const std::string where = path.string();
@@ -24,7 +30,6 @@ Recipe load_recipe(const fs::path& path) {
   read("model", recipe.model);
   recipe.model.vocab_size = recipe.data.vocab_size;
   recipe.model.validate(where + " [model]");
-  recipe.chat.packing = "whole";
   read("pretrain", recipe.pretrain);
   read("chat", recipe.chat);
   read("dialogues", recipe.dialogues);

@@ -18,6 +18,20 @@
 
 namespace shenhong {
 
+// The second stage: dialogues, whole ones, and some of the first stage's running text beside them, so
+// that what was learnt there is not forgotten.
+struct ChatConfig : TrainConfig {
+  double text_share = 0;
+
+  template <class Visit>
+  void fields(Visit&& v) {
+    TrainConfig::fields(v);
+    v("text_share", text_share, "share of running text among the tokens; the rest are dialogues");
+  }
+
+  void validate(const std::string& where, const ModelConfig& model) const;
+};
+
 struct EvalConfig {
   int poems = 200;
   int64_t validation_windows = 400;
@@ -34,7 +48,8 @@ struct Recipe {
   fs::path path;
   DataConfig data;
   ModelConfig model;
-  TrainConfig pretrain, chat;
+  TrainConfig pretrain;
+  ChatConfig chat;
   DialogueConfig dialogues;
   EvalConfig eval;
 

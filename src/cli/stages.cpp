@@ -43,34 +43,51 @@ ModelConfig model_config(const Recipe& recipe) {
 }
 
 struct Sources {
-  std::vector<MixtureEntry> train;
-  std::vector<std::shared_ptr<const TokenSource>> validation;
+  std::vector<MixtureEntry> train, validation;
 };
 
 // A source whose every document fell on one side of the split is left out of the other.
-void add_source(Sources& sources, const fs::path& directory, double weight) {
+void add_source(Sources& sources, const fs::path& directory, double weight, Packing packing) {
   auto train = std::make_shared<TokenSource>(directory, "train");
   auto valid = std::make_shared<TokenSource>(directory, "valid");
-  if (train->tokens() > 0) sources.train.push_back({std::move(train), weight});
-  if (valid->tokens() > 0) sources.validation.push_back(std::move(valid));
+  if (train->tokens() > 0) sources.train.push_back({std::move(train), weight, packing});
+  if (valid->tokens() > 0) sources.validation.push_back({std::move(valid), weight, packing});
+}
+
+void add_text(Sources& sources, const Recipe& recipe, double scale = 1) {
+  for (const SourceConfig& source : recipe.data.sources)
+    add_source(sources, recipe.data_directory() / source.name, scale * source.weight, Packing::kStream);
+}
+
+void add_dialogues(Sources& sources, const Recipe& recipe) {
+  add_source(sources, recipe.dialogue_directory(), 1, Packing::kWhole);
+}
+
+double weighted_tokens(const std::vector<MixtureEntry>& entries) {
+  double tokens = 0;
+  for (const MixtureEntry& entry : entries) tokens += entry.weight * double(entry.source->tokens());
+  return tokens;
 }
 
 Sources open_sources(const Recipe& recipe, std::string_view stage) {
   Sources sources;
   if (stage == "chat") {
-    add_source(sources, recipe.dialogue_directory(), 1);
+    add_dialogues(sources, recipe);
+    if (const double share = recipe.chat.text_share; share > 0) {
+      Sources text;
+      add_text(text, recipe);
+      add_text(sources, recipe, share / (1 - share) * weighted_tokens(sources.train) / weighted_tokens(text.train));
+    }
   } else {
-    for (const SourceConfig& source : recipe.data.sources)
-      add_source(sources, recipe.data_directory() / source.name, source.weight);
+    add_text(sources, recipe);
   }
   return sources;
 }
 
 std::vector<Windows> validation_windows(const Sources& sources, const TrainConfig& config, const ModelConfig& model) {
-  const Packing packing = config.packing == "whole" ? Packing::kWhole : Packing::kStream;
   std::vector<Windows> windows;
-  for (const auto& source : sources.validation)
-    windows.emplace_back(source, config.seq_len + model.num_nextn_predict_layers + 1, packing, config.seed);
+  for (const MixtureEntry& entry : sources.validation)
+    windows.emplace_back(entry.source, config.seq_len + model.num_nextn_predict_layers + 1, entry.packing, config.seed);
   return windows;
 }
 
@@ -115,8 +132,7 @@ std::vector<ValidationLoss> run_train_stage(const Recipe& recipe, std::string_vi
   }
   const Sources sources = open_sources(recipe, stage);
   const ModelConfig& shape = model->config();
-  Mixture mixture(sources.train, config.seq_len + shape.num_nextn_predict_layers + 1,
-                  config.packing == "whole" ? Packing::kWhole : Packing::kStream, config.seed);
+  Mixture mixture(sources.train, config.seq_len + shape.num_nextn_predict_layers + 1, config.seed);
   Trainer trainer(config, *model, std::move(mixture), validation_windows(sources, config, shape), directory);
   const SignalGuard signals;
   const TrainOutcome outcome = trainer.run(stop_requested);
@@ -176,13 +192,12 @@ Json run_export_stage(const Recipe& recipe) {
 
   // The report is about what was written: the exported weights, read back.
   const std::unique_ptr<Model<float>> exported = load_model(out);
-  Json report = {{"recipe", recipe.name}, {"loss", Json::array()}};
-  for (const std::string_view stage : {"pretrain", "chat"}) {
-    const TrainConfig& config = stage == "chat" ? recipe.chat : recipe.pretrain;
-    const auto windows = validation_windows(open_sources(recipe, stage), config, exported->config());
-    for (const Json& loss : loss_json(validation_loss(*exported, windows, recipe.eval.validation_windows)))
-      report["loss"].push_back(loss);
-  }
+  Json report = {{"recipe", recipe.name}};
+  Sources sources;
+  add_text(sources, recipe);
+  add_dialogues(sources, recipe);
+  const auto windows = validation_windows(sources, recipe.chat, exported->config());
+  report["loss"] = loss_json(validation_loss(*exported, windows, recipe.eval.validation_windows));
   if (recipe.eval.poems > 0) report["poems"] = evaluate_poems(out, recipe.eval.poems, out / "poem_lines.idx");
   write_file(recipe.run_directory() / "report.json", dump_json(report, 2) + "\n");
   write_file(out / "README.md", model_card(recipe, exported->config(), report));

@@ -4,7 +4,8 @@
 
 #include <unordered_set>
 
-#include "data/simplify.h"
+#include "data/poem.h"
+#include "text/simplify.h"
 #include "text/normalize.h"
 #include "text/utf8.h"
 
@@ -86,6 +87,15 @@ double repeated_lines(std::string_view text) {
   return lines > 0 ? double(repeated) / double(lines) : 0;
 }
 
+void name_form_and_rhyme(std::string& text) {
+  const size_t heading = text.find('\n');
+  if (!text.starts_with("《") || heading == text.npos) return;
+  const std::string note = form_and_rhyme(parse_poem(std::string_view(text).substr(heading + 1)).lines);
+  if (note.empty()) return;
+  const bool after_title = std::string_view(text).substr(0, heading).ends_with("》");
+  text.insert(heading, (after_title ? "" : "·") + note);
+}
+
 }  // namespace
 
 std::string clean_text(std::string_view text, const SourceConfig& source) {
@@ -98,6 +108,7 @@ std::string clean_text(std::string_view text, const SourceConfig& source) {
 void clean_document(Document& document, const SourceConfig& source) {
   document.text = clean_text(document.text, source);
   clean_strings(document.meta, source);
+  if (document.meta.value("kind", "") == "诗") name_form_and_rhyme(document.text);
 }
 
 DropReason reason_to_drop(const Document& document, const SourceConfig& source) {

@@ -82,6 +82,7 @@ std::vector<std::string> Verse::lines() const { return parse_poem(joined(rows)).
 
 std::string Verse::answer() const {
   std::string text = "《" + title + "》";
+  if (form != PoemForm::kOther) text += form_and_rhyme(lines());
   for (const std::string& row : rows) text += "\n" + row;
   return text;
 }

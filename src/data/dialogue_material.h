@@ -22,7 +22,7 @@ struct Verse {
   bool by_listed_poet = false, famous = false;
 
   std::vector<std::string> lines() const;  // without marks
-  std::string answer() const;              // 《title》 and the rows
+  std::string answer() const;              // 《title》, form and rhyme of a poem, and the rows
 };
 
 struct WordEntry {

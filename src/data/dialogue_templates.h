@@ -60,6 +60,7 @@ class DialogueTemplates {
 };
 
 inline constexpr auto kExchangeSections = std::to_array<std::string_view>({"poem_form",
+                                                                           "poem_form_rhyme",
                                                                            "poem_topic",
                                                                            "poem_form_topic",
                                                                            "poem_titled",

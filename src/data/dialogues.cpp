@@ -6,7 +6,7 @@
 
 #include "core/error.h"
 #include "data/held_out_topics.h"
-#include "data/lines.h"
+#include "core/lines.h"
 #include "text/utf8.h"
 
 namespace shenhong {
@@ -164,8 +164,9 @@ class DialogueMaker {
       bool topic, title, poet;
     };
     constexpr Share kShares[] = {
-        {"poem_form_topic", 40, true, false, false},   {"poem_form", 20, false, false, false},
-        {"poem_topic", 10, true, false, false},        {"poem_titled", 9, false, true, false},
+        {"poem_form_topic", 40, true, false, false},   {"poem_form", 16, false, false, false},
+        {"poem_form_rhyme", 4, false, false, false},   {"poem_topic", 10, true, false, false},
+               {"poem_titled", 9, false, true, false},
         {"poem_poet", 5, false, false, true},          {"poem_form_poet", 8, false, false, true},
         {"poem_form_topic_poet", 8, true, false, true}};
     int left = int(dice.below(100));
@@ -178,8 +179,13 @@ class DialogueMaker {
     });
     if (!v) return {};
     const int topic = share->topic ? topic_of(*v, dice) : -1;
-    return one_turn(share->section, ask(share->section, v, topic, {{"title", v->title}}, dice),
-                    v->answer());
+    const Slots slots = {{"title", v->title}, {"rhyme", rhyme_of(*v)}};
+    return one_turn(share->section, ask(share->section, v, topic, slots, dice), v->answer());
+  }
+
+  static std::string rhyme_of(const Verse& v) {
+    const std::string note = form_and_rhyme(v.lines());
+    return note.substr(note.rfind("·") + std::string_view("·").size());
   }
 
   // Whether the lines take up the title, so that the title is a fair task.

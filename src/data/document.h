@@ -17,7 +17,8 @@ struct Document {
   std::string text;    // UTF-8, lines separated by \n, no newline at the end
   // What the corpus knows, strings under: title, author, dynasty, kind (诗 词 曲 ...), tune (词牌),
   // book, form (classical | modern | paired), prologue, word, definition.
-  // The text of a piece of poetry is its heading 《title》dynasty·author, then its lines.
+  // The text of a piece of poetry is its heading 《title》dynasty·author (·form·rhyme, when it has
+  // one), then its lines.
   Json meta = Json::object();
   // Documents of one key fall on the same side of the train/validation split; empty: the text
   // itself.

@@ -136,7 +136,7 @@ void Windows::read(int64_t i, std::span<int> tokens, std::span<uint8_t> learn) c
   std::ranges::fill(learn.subspan(filled), uint8_t{0});
 }
 
-Mixture::Mixture(std::vector<MixtureEntry> entries, int window, Packing packing, uint64_t seed)
+Mixture::Mixture(std::vector<MixtureEntry> entries, int window, uint64_t seed)
     : draws_(entries.size()), seed_(seed) {
   SH_CHECK(!entries.empty(), kUsage, "training mixture: no sources");
   double sum = 0;
@@ -149,7 +149,7 @@ Mixture::Mixture(std::vector<MixtureEntry> entries, int window, Packing packing,
              "training mixture: {} has vocabulary {:016x}, {} has {:016x}; prepare them together",
              source.name(), source.vocabulary().hash, entries[0].source->name(),
              entries[0].source->vocabulary().hash);
-    windows_.emplace_back(entry.source, window, packing, seed ^ fnv1a(source.name()));
+    windows_.emplace_back(entry.source, window, entry.packing, seed ^ fnv1a(source.name()));
     cumulative_.push_back(sum += entry.weight * double(windows_.back().count()));
   }
   SH_CHECK(sum > 0, kUsage, "training mixture: not one document fits a window of {} tokens",

@@ -82,13 +82,14 @@ struct MixtureEntry {
   // through two epochs when one of weight 1 has gone through one. Windows are drawn in proportion
   // to weight * windows of the source.
   double weight = 1;
+  Packing packing = Packing::kStream;
 };
 
 class Mixture {
  public:
   // Error(kUsage) on a weight that is not positive, or when all sources are empty; Error(kBadInput)
   // when sources come from different vocabularies.
-  Mixture(std::vector<MixtureEntry> entries, int window, Packing packing, uint64_t seed);
+  Mixture(std::vector<MixtureEntry> entries, int window, uint64_t seed);
 
   // The next window; both spans hold `window` elements. Within one epoch of a source no window
   // comes twice. Returns the index of the entry it came from.

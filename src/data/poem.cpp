@@ -1,6 +1,9 @@
 #include "data/poem.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <bit>
 #include <set>
 
 #include "data/rhyme.h"
@@ -11,6 +14,11 @@ namespace {
 
 constexpr std::u32string_view kLineEnds = U"，。！？；：、,.!?;:\n";
 constexpr std::u32string_view kNoPartOfLines = U"“”‘’「」『』\"' \t\r\u3000";
+
+bool is_form_and_rhyme(std::string_view text) {
+  const size_t dot = text.find("·");
+  return dot != text.npos && (text.ends_with("韵") || text.ends_with("声")) && text.find("，") == text.npos;
+}
 
 }  // namespace
 
@@ -31,6 +39,8 @@ Poem parse_poem(std::string_view text) {
     if (close != std::string_view::npos) {
       poem.title = first_row.substr(kOpen.size(), close - kOpen.size());
       text.remove_prefix(close + kClose.size());
+      const std::string_view after = first_row.substr(close + kClose.size());
+      if (is_form_and_rhyme(after)) text.remove_prefix(after.size());
     }
   }
   std::string line;
@@ -90,6 +100,21 @@ bool rhymes(const std::vector<std::string>& lines) {
   const std::vector<char32_t> words = rhyme_words(lines);
   const bool distinct = std::set<char32_t>(words.begin(), words.end()).size() == words.size();
   return words.size() >= 2 && distinct && shared_rhymes(words) != 0;
+}
+
+std::string short_rhyme_name(int group) {
+  const std::string_view name = rhyme_name(group);
+  constexpr std::string_view kTone = "声", kRhyme = "韵";
+  constexpr size_t kHan = 3;  // bytes of a common Chinese character
+  if (name.ends_with(kTone)) return std::string(name);
+  return std::string(name.substr(name.size() - kHan)) + std::string(kRhyme);
+}
+
+std::string form_and_rhyme(const std::vector<std::string>& lines) {
+  const PoemForm form = recognise_form(lines);
+  if (form == PoemForm::kOther || !rhymes(lines)) return "";
+  const int group = std::countr_zero(shared_rhymes(rhyme_words(lines)));
+  return fmt::format("{}·{}", form_name(form), short_rhyme_name(group));
 }
 
 std::string format_poem(const std::string& title, const std::vector<std::string>& lines) {

@@ -27,7 +27,8 @@ inline constexpr std::array<FormShape, 4> kRegulatedForms = {{
 std::string_view form_name(PoemForm form);
 
 // Lines (句) are what stands between two marks of ，。！？；：、 or line breaks; they hold no
-// marks, no quotation marks and no white space. `title` is that of a first row 《…》, else empty.
+// marks, no quotation marks and no white space. `title` is that of a first row 《…》, else empty; a
+// form_and_rhyme after it is no line.
 struct Poem {
   std::string title;
   std::vector<std::string> lines;
@@ -45,6 +46,14 @@ std::vector<char32_t> rhyme_words(const std::vector<std::string>& lines);
 
 // Whether the rhyme words (at least two, none twice) share a group of data/rhyme.h.
 bool rhymes(const std::vector<std::string>& lines);
+
+// What a heading says of a poem whose rhyme words share a group: 七绝·东韵; empty for others. To name
+// the rhyme before the first line is an old custom (限韵), and it gives a model that writes from left to
+// right the one thing that the even lines have in common.
+std::string form_and_rhyme(const std::vector<std::string>& lines);
+
+// 东韵 of 上平一东; oblique groups keep their names, 第三部仄声.
+std::string short_rhyme_name(int group);
 
 // 《title》 unless it is empty, then one couplet a row: 床前明月光，疑是地上霜。
 std::string format_poem(const std::string& title, const std::vector<std::string>& lines);

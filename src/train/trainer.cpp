@@ -33,8 +33,6 @@ void TrainConfig::validate(const std::string& where, const ModelConfig& model) c
            "{}: seq_len = {} is beyond max_position_embeddings = {}", where, seq_len,
            model.max_position_embeddings);
   SH_CHECK(mtp_weight >= 0, kUsage, "{}: mtp_weight = {}: must be at least 0", where, mtp_weight);
-  SH_CHECK(packing == "stream" || packing == "whole", kUsage,
-           "{}: packing = '{}': known are stream and whole", where, packing);
   schedule.validate(where + ".schedule");
   optimizer.validate(where + ".optimizer");
   balance.validate(where + ".balance", model);

@@ -29,7 +29,6 @@ struct TrainConfig {
   int micro_batch = 16;  // sequences whose activations exist at one time; divides batch
   int seq_len = 256;
   double mtp_weight = 0.1;
-  std::string packing = "stream";
   int log_every = 10, validate_every = 200, save_every = 200;
   int keep_checkpoints = 2;
   int validation_windows = 64;
@@ -46,7 +45,6 @@ struct TrainConfig {
     v("micro_batch", micro_batch, "sequences whose activations exist at one time; divides batch");
     v("seq_len", seq_len, "tokens per sequence");
     v("mtp_weight", mtp_weight, "weight of the multi-token-prediction losses (V3: 0.3, then 0.1)");
-    v("packing", packing, "stream: windows of running text; whole: whole documents, the rest padded");
     v("log_every", log_every, "steps between log lines");
     v("validate_every", validate_every, "steps between validations; the end validates anyway");
     v("save_every", save_every, "steps between checkpoints; the end saves anyway");

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "data/simplify.h"
+#include "text/simplify.h"
 
 namespace shenhong {
 namespace {
@@ -77,6 +77,22 @@ TEST(Clean, metadata_is_cleaned_like_the_text) {
   clean_document(document, source);
   EXPECT_EQ(document.meta["title"], "登鹳雀楼");
   EXPECT_EQ(document.meta["tags"][0], "黄河");
+}
+
+TEST(Clean, the_heading_of_a_poem_gains_form_and_rhyme) {
+  const auto cleaned = [](const char* kind, const std::string& text) {
+    Document document;
+    document.text = text;
+    document.meta = {{"kind", kind}};
+    clean_document(document, plain());
+    return document.text;
+  };
+  const std::string lines = "\n床前明月光，疑是地上霜。\n举头望明月，低头思故乡。";
+  EXPECT_EQ(cleaned("诗", "《静夜思》唐·李白" + lines), "《静夜思》唐·李白·五绝·阳韵" + lines);
+  EXPECT_EQ(cleaned("诗", "《静夜思》" + lines), "《静夜思》五绝·阳韵" + lines);
+  for (const std::string same : {"《静夜思》唐·李白\n床前明月光，疑是地上雪。", "《静夜思》唐·李白", "静夜思"})
+    EXPECT_EQ(cleaned("诗", same), same);
+  EXPECT_EQ(cleaned("词", "《生查子》" + lines), "《生查子》" + lines);
 }
 
 TEST(Clean, letters_forget_punctuation_layout_and_case) {

@@ -46,7 +46,7 @@ TEST(Corpus, a_poem_becomes_its_heading_and_its_lines_in_simplified_script) {
   const auto documents = read_fixture(poetry(true), "poems.json");
   ASSERT_EQ(documents.size(), 5u);
   EXPECT_EQ(documents[0].text,
-            "《静夜思》唐·李白\n床前看月光，疑是地上霜。\n举头望山月，低头思故乡。");
+            "《静夜思》唐·李白·五绝·阳韵\n床前看月光，疑是地上霜。\n举头望山月，低头思故乡。");
   EXPECT_EQ(documents[0].id, "poem-1");
   EXPECT_EQ(documents[0].source, "test");
   EXPECT_EQ(documents[0].meta["title"], "静夜思");
@@ -54,7 +54,7 @@ TEST(Corpus, a_poem_becomes_its_heading_and_its_lines_in_simplified_script) {
   EXPECT_EQ(documents[0].meta["dynasty"], "唐");
   EXPECT_EQ(documents[0].meta["kind"], "诗");
   EXPECT_EQ(documents[2].text,
-            "《剑客》唐·贾岛\n十年磨一剑，霜刃未曾试。\n今日把示君，谁为不平事。");
+            "《剑客》唐·贾岛·五绝·第三部仄声\n十年磨一剑，霜刃未曾试。\n今日把示君，谁为不平事。");
 }
 
 TEST(Corpus, notes_of_editors_are_no_part_of_a_poem) {
@@ -64,7 +64,7 @@ TEST(Corpus, notes_of_editors_are_no_part_of_a_poem) {
 
 TEST(Corpus, without_simplify_a_poem_stays_as_the_corpus_spells_it) {
   EXPECT_EQ(read_fixture(poetry(), "poems.json")[1].text,
-            "《登鸛雀樓》唐·王之渙\n白日依山盡，黃河入海流。\n欲窮千里目，更上一層樓。");
+            "《登鸛雀樓》唐·王之渙·五绝·尤韵\n白日依山盡，黃河入海流。\n欲窮千里目，更上一層樓。");
 }
 
 TEST(Corpus, a_ci_is_named_by_its_tune_and_keeps_repeated_lines) {
@@ -79,7 +79,7 @@ TEST(Corpus, a_ci_is_named_by_its_tune_and_keeps_repeated_lines) {
 TEST(Corpus, chapters_carry_their_book_and_the_dynasty_beside_their_author) {
   const auto documents = read_fixture(poetry(true), "primer.json");
   ASSERT_EQ(documents.size(), 2u);
-  EXPECT_TRUE(documents[0].text.starts_with("《千家诗·春眠》唐·孟浩然\n春眠不觉晓"));
+  EXPECT_TRUE(documents[0].text.starts_with("《千家诗·春眠》唐·孟浩然·五绝·第八部仄声\n春眠不觉晓"));
   EXPECT_TRUE(documents[1].text.starts_with("《千家诗·郑伯克段于鄢》先秦·左丘明\n"));
   EXPECT_EQ(documents[1].meta["book"], "千家诗");
 }

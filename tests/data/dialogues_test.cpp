@@ -142,7 +142,11 @@ TEST(Dialogues, a_poem_has_the_form_that_was_asked_for_and_rhymes) {
     const Poem poem = parse_poem(answer);
     EXPECT_TRUE(rhymes(poem.lines)) << answer;
     EXPECT_FALSE(poem.title.empty()) << answer;
-    EXPECT_EQ(answer, format_poem(poem.title, poem.lines));
+    const std::string heading = "《" + poem.title + "》" + form_and_rhyme(poem.lines) + "\n";
+    EXPECT_EQ(answer, heading + format_poem("", poem.lines));
+    const std::string note = form_and_rhyme(poem.lines), rhyme = note.substr(note.rfind("·") + 2);
+    const bool asks_for_rhyme = dialogue.kind == "poem_form_rhyme";
+    EXPECT_TRUE(!asks_for_rhyme || has(request, rhyme)) << request;
     const PoemForm form = recognise_form(poem.lines);
     for (const FormShape& shape : kRegulatedForms) {
       for (const std::string& name : templates().form(shape.form).chinese) {

@@ -129,7 +129,7 @@ TEST(Windows, whole_packing_keeps_documents_whole_and_leaves_out_too_long_ones) 
 
 TEST(Mixture, goes_through_every_window_once_per_epoch) {
   const Scratch scratch;
-  Mixture mixture({{numbered(scratch / "s", 50, 10), 1}}, 3, Packing::kStream, 9);
+  Mixture mixture({{numbered(scratch / "s", 50, 10), 1}}, 3, 9);
   std::vector<int> first, second;
   for (int i = 0; i < 100; ++i) (i < 50 ? first : second).push_back(draw(mixture, 3).tokens[1]);
   EXPECT_NE(first, second);
@@ -143,7 +143,7 @@ TEST(Mixture, weights_say_how_often_a_source_is_seen) {
   Mixture mixture({{numbered(scratch / "a", 100, 1000), 1},
                    {numbered(scratch / "b", 300, 2000), 3},
                    {numbered(scratch / "empty", 0, 3000), 1}},
-                  3, Packing::kStream, 11);
+                  3, 11);
   const int draws = 20'000;
   int from_a = 0;
   for (int i = 0; i < draws; ++i) from_a += draw(mixture, 3).tokens[1] < 2000;
@@ -159,7 +159,7 @@ TEST(Mixture, a_restored_mixture_goes_on_exactly) {
     static int n = 0;
     const fs::path here = scratch / std::to_string(n++);
     return Mixture({{numbered(here / "a", 40, 1000), 1}, {numbered(here / "b", 70, 2000), 2}}, 5,
-                   Packing::kStream, seed);
+                   seed);
   };
   Mixture straight = make(3);
   std::vector<Window> all;
@@ -188,15 +188,14 @@ TEST(Mixture, refuses_weights_and_sources_that_make_no_sense) {
   Vocabulary other = kVocabulary;
   other.hash = 8;
   const auto b = numbered(scratch / "b", 3, 10, other);
-  const auto error = [](std::vector<MixtureEntry> entries, int window = 3,
-                        Packing packing = Packing::kStream) {
-    return error_of([&] { Mixture(std::move(entries), window, packing, 1); });
+  const auto error = [](std::vector<MixtureEntry> entries, int window = 3) {
+    return error_of([&] { Mixture(std::move(entries), window, 1); });
   };
   EXPECT_NE(error({}).find("no sources"), std::string::npos);
   EXPECT_NE(error({{a, 0}}).find("weight of a = 0"), std::string::npos);
   EXPECT_NE(error({{a, std::nan("")}}).find("weight of a"), std::string::npos);
   EXPECT_NE(error({{a, 1}, {b, 1}}).find("vocabulary"), std::string::npos);
-  EXPECT_NE(error({{a, 1}}, 2, Packing::kWhole).find("fits a window of 2"), std::string::npos);
+  EXPECT_NE(error({{a, 1, Packing::kWhole}}, 2).find("fits a window of 2"), std::string::npos);
 }
 
 }  // namespace

@@ -63,6 +63,23 @@ TEST(Poem, one_character_too_many_or_of_another_script_breaks_the_form) {
   EXPECT_EQ(line_lengths({"白日依山尽", "更上1层楼", "三字句"}), (std::vector<int>{5, 0, 3}));
 }
 
+TEST(Poem, form_and_rhyme_are_named_when_the_even_lines_rhyme) {
+  const std::vector<std::string> lines = parse_poem(kQuietNight).lines;
+  EXPECT_EQ(form_and_rhyme(lines), "五绝·阳韵");
+  EXPECT_EQ(form_and_rhyme(parse_poem("千山鸟飞绝，万径人踪灭。孤舟蓑笠翁，独钓寒江雪。").lines),
+            "五绝·第十八部入声");
+  EXPECT_EQ(form_and_rhyme(parse_poem("床前明月光，疑是地上雪。举头望明月，低头思故乡。").lines), "");
+  EXPECT_EQ(form_and_rhyme({}), "");
+}
+
+TEST(Poem, form_and_rhyme_in_the_heading_are_no_line) {
+  const Poem poem = parse_poem("《静夜思》五绝·阳韵\n床前明月光，疑是地上霜。\n举头望明月，低头思故乡。");
+  EXPECT_EQ(poem.title, "静夜思");
+  EXPECT_EQ(poem.lines, parse_poem(kQuietNight).lines);
+  // What merely stands on the heading's row is one.
+  EXPECT_EQ(parse_poem("《静夜思》床前明月光，疑是地上霜。").lines.size(), 2u);
+}
+
 TEST(Rhyme, names_the_groups_of_a_character) {
   EXPECT_EQ(rhyme_group_count(), 49);
   EXPECT_EQ(rhyme_names(rhymes_of(U'东')), "上平一东");

@@ -61,7 +61,7 @@ class TrainerTest : public testing::Test {
       Model<float> model(shape);
       model.initialize(config.seed);
       const auto source = [&](const char* split) { return std::make_shared<TokenSource>(root / "text", split); };
-      Mixture mixture({{source("train"), 1.0}}, config.seq_len + 2, Packing::kStream, config.seed);
+      Mixture mixture({{source("train"), 1.0}}, config.seq_len + 2, config.seed);
       std::vector<Windows> validation;
       validation.emplace_back(source("valid"), config.seq_len + 2, Packing::kStream, config.seed);
       TrainConfig now = config;
