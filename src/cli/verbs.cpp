@@ -13,6 +13,7 @@ void add_verbs(CLI::App& app) {
   add_generate(app);
   add_chat(app);
   add_serve(app);
+  add_kg(app);
   add_bench(app);
 }
 

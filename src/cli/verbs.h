@@ -18,6 +18,7 @@ void add_info(CLI::App& app);
 void add_generate(CLI::App& app);
 void add_chat(CLI::App& app);
 void add_serve(CLI::App& app);
+void add_kg(CLI::App& app);
 void add_bench(CLI::App& app);
 
 }  // namespace shenhong

@@ -9,7 +9,7 @@
 #include "data/clean.h"
 #include "data/corpus.h"
 #include "data/dedup.h"
-#include "data/lines.h"
+#include "core/lines.h"
 
 namespace shenhong {
 namespace {

@@ -9,7 +9,7 @@
 #include "core/file.h"
 #include "data/config.h"
 #include "data/document.h"
-#include "data/lines.h"
+#include "core/lines.h"
 
 namespace shenhong {
 

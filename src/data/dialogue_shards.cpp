@@ -3,7 +3,7 @@
 #include "core/error.h"
 #include "core/json.h"
 #include "core/parallel.h"
-#include "data/lines.h"
+#include "core/lines.h"
 #include "data/shards.h"
 
 namespace shenhong {

@@ -2,7 +2,7 @@
 
 #include "core/error.h"
 #include "core/parallel.h"
-#include "data/lines.h"
+#include "core/lines.h"
 
 namespace shenhong {
 namespace {

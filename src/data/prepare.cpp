@@ -14,7 +14,7 @@
 #include "data/clean_step.h"
 #include "data/corpus.h"
 #include "data/dedup.h"
-#include "data/lines.h"
+#include "core/lines.h"
 #include "data/shards.h"
 #include "text/bpe_train.h"
 #include "text/tokenizer.h"

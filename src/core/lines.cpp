@@ -1,4 +1,4 @@
-#include "data/lines.h"
+#include "core/lines.h"
 
 #include <zstd.h>
 

@@ -1,4 +1,4 @@
-#include "data/simplify.h"
+#include "text/simplify.h"
 
 #include <opencc/SimpleConverter.hpp>
 #include <unordered_map>

@@ -1,0 +1,406 @@
+#include "knowledge/ask.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "core/error.h"
+#include "knowledge/vocabulary.h"
+#include "text/utf8.h"
+
+namespace shenhong {
+namespace {
+
+// Two bearers of a name are told apart by weight only when one knows this many times more facts.
+constexpr double kMargin = 0.7;  // of log(1 + facts): a factor of 2
+constexpr int kDescribedFacts = 6;
+
+double distance(const Mention& mention, const CueMatch& cue) {
+  return cue.begin >= mention.end ? double(cue.begin - mention.end)
+                                  : double(mention.begin - cue.end);
+}
+
+bool overlap(size_t a_begin, size_t a_end, size_t b_begin, size_t b_end) {
+  return a_begin < b_end && b_begin < a_end;
+}
+
+// Validity is written as years or dates, with a sign before Christ; the year decides, then the
+// text.
+bool holds_at(const Fact& fact, const std::string& as_of) {
+  if (as_of.empty()) return true;
+  const auto before = [](const std::string& a, const std::string& b) {
+    const long long x = std::atoll(a.c_str()), y = std::atoll(b.c_str());
+    return x != y ? x < y : a < b && a.size() == b.size();
+  };
+  return (fact.valid_from.empty() || !before(as_of, fact.valid_from)) &&
+         (fact.valid_to.empty() || !before(fact.valid_to, as_of));
+}
+
+std::string year_text(long long year, Language language) {
+  if (language == Language::kChinese)
+    return year < 0 ? fmt::format("公元前{}年", -year) : fmt::format("{}年", year);
+  return year < 0 ? fmt::format("{} BC", -year) : fmt::format("{}", year);
+}
+
+// Writes an answer's text and notes where its citations stand.
+class Writer {
+ public:
+  Writer(Answer& answer, Language language) : answer_(answer), language_(language) {}
+
+  void say(std::string_view text) { answer_.text += text; }
+  void say(std::string_view chinese, std::string_view english) {
+    say(language_ == Language::kChinese ? chinese : english);
+  }
+  void cite(std::vector<Fact> facts) {
+    if (language_ == Language::kEnglish) say(" ");
+    const size_t begin = count_characters(answer_.text);
+    say(fmt::format("[{}]", answer_.citations.size() + 1));
+    answer_.citations.push_back({begin, count_characters(answer_.text), std::move(facts)});
+  }
+
+ private:
+  Answer& answer_;
+  Language language_;
+};
+
+}  // namespace
+
+std::string Asker::name_of(TermId id, Language language) {
+  const Term term = store_.term(id);
+  if (term.is_literal()) return term.value;
+  std::string any;
+  for (const std::string_view iri : iri::kNames) {
+    const TermId predicate = store_.find(Term::iri(std::string(iri)));
+    if (predicate == 0) continue;
+    for (const Fact& fact : store_.facts(id, predicate)) {
+      const Term name = store_.term(fact.object);
+      if (name.language.starts_with(language_tag(language))) return name.value;
+      if (any.empty()) any = name.value;
+    }
+  }
+  return any.empty() ? term.value.substr(term.value.find_last_of("/#:") + 1) : any;
+}
+
+std::string Asker::object_text(const Fact& fact, Language language) {
+  const Term object = store_.term(fact.object);
+  const Relation* relation = relations_.find(fact.predicate);
+  const auto number = object.as_integer();
+  if (number && relation && relation->question == "何时") return year_text(*number, language);
+  return object.is_literal() ? object.value : name_of(fact.object, language);
+}
+
+// What holds at the asked time, the most trusted first. Of a text in several languages the caller
+// takes its own.
+std::vector<Fact> Asker::look_up(TermId entity, Direction direction, const AskOptions& options,
+                                 Answer& answer) {
+  ++answer.look_ups;
+  std::vector<Fact> facts = direction.inverse ? store_.facts_to(entity, direction.relation)
+                                              : store_.facts(entity, direction.relation);
+  std::erase_if(facts, [&](const Fact& fact) { return !holds_at(fact, options.as_of); });
+  std::ranges::stable_sort(facts, [&](const Fact& a, const Fact& b) {
+    const double trust_a = store_.source(a.source).trust, trust_b = store_.source(b.source).trust;
+    return trust_a != trust_b ? trust_a > trust_b : a.confidence > b.confidence;
+  });
+  const Relation* relation = relations_.find(direction.relation);
+  if (relation && relation->functional && !direction.inverse && !facts.empty()) {
+    const double trust = store_.source(facts[0].source).trust;
+    std::erase_if(facts,
+                  [&](const Fact& fact) { return store_.source(fact.source).trust < trust; });
+  }
+  return facts;
+}
+
+namespace {
+
+// Texts in the question's language where there are any; each value once, with its first fact.
+template <class TextOf>
+std::vector<std::pair<std::string, Fact>> values(Store& store, const std::vector<Fact>& facts,
+                                                 bool inverse, Language language,
+                                                 TextOf&& text_of) {
+  bool own_language = false;
+  const auto tag = [&](const Fact& fact) {
+    return inverse ? std::string() : store.term(fact.object).language;
+  };
+  for (const Fact& fact : facts) own_language |= tag(fact).starts_with(language_tag(language));
+  std::vector<std::pair<std::string, Fact>> out;
+  std::set<std::string> seen;
+  for (const Fact& fact : facts) {
+    const std::string of = tag(fact);
+    if (own_language && !of.empty() && !of.starts_with(language_tag(language))) continue;
+    std::string text = text_of(fact);
+    if (seen.insert(text).second) out.emplace_back(std::move(text), fact);
+  }
+  return out;
+}
+
+}  // namespace
+
+// Walks the path and says what each step found; false when a step finds nothing.
+bool Asker::say_path(TermId entity, const std::vector<Direction>& path, Language language,
+                     const AskOptions& options, Answer& answer) {
+  struct Step {
+    TermId from;
+    Direction direction;
+    std::vector<std::pair<std::string, Fact>> found;
+  };
+  std::vector<Step> steps;
+  std::vector<Fact> chain;
+  TermId at = entity;
+  for (size_t hop = 0; hop < path.size(); ++hop) {
+    const Direction direction = path[hop];
+    const auto facts = look_up(at, direction, options, answer);
+    steps.push_back(
+        {at, direction, values(store_, facts, direction.inverse, language, [&](const Fact& fact) {
+           return direction.inverse ? name_of(fact.subject, language) : object_text(fact, language);
+         })});
+    if (steps.back().found.empty()) return false;
+    const Fact& first = steps.back().found[0].second;
+    at = direction.inverse ? first.subject : first.object;
+    if (hop + 1 < path.size() && store_.term(at).is_literal()) return false;
+  }
+
+  Writer writer(answer, language);
+  answer.decision = Decision::kRetrieved;
+  answer.entities = {entity};
+  for (size_t hop = 0; hop < steps.size(); ++hop) {
+    const Step& step = steps[hop];
+    const Relation* relation = relations_.find(step.direction.relation);
+    const std::string_view label =
+        relation ? relation->label(language, step.direction.inverse) : "";
+    const std::string subject = name_of(step.from, language);
+    const bool last = hop + 1 == steps.size();
+    const size_t shown = last ? std::min(step.found.size(), size_t(options.max_facts)) : 1;
+    if (hop > 0) writer.say("，", "; ");
+    if (language == Language::kChinese)
+      writer.say(fmt::format("{}的{}是", subject, label));
+    else
+      writer.say(fmt::format("{} {} of {} {} ", hop > 0 ? "the" : "The", label, subject,
+                             shown > 1 ? "are" : "is"));
+    for (size_t i = 0; i < shown; ++i) {
+      if (i > 0) writer.say("、", ", ");
+      std::string text = step.found[i].first;
+      // A sentence that ends inside ours.
+      while (text.ends_with("。")) text.resize(text.size() - std::string_view("。").size());
+      writer.say(text);
+      chain.push_back(step.found[i].second);
+      writer.cite(hop > 0 && i == 0 ? std::vector<Fact>{chain[0], step.found[i].second}
+                                    : std::vector<Fact>{step.found[i].second});
+    }
+    if (shown < step.found.size() && last) {
+      writer.say(fmt::format("等（共{}项）", step.found.size()),
+                 fmt::format(" and others ({} in all)", step.found.size()));
+    }
+    const bool functional = relation && relation->functional && !step.direction.inverse;
+    if (functional && step.found.size() > 1 && last)
+      writer.say("（来源不一致）", " (sources disagree)");
+  }
+  writer.say("。", ".");
+  return true;
+}
+
+// What a question about nothing in particular gets: the first facts, in the order in which the
+// graph describes its relations. False when it says nothing of the entity.
+bool Asker::describe(TermId entity, Language language, const AskOptions& options, Answer& answer) {
+  Writer writer(answer, language);
+  const std::string name = name_of(entity, language);
+  ++answer.look_ups;
+  std::vector<std::pair<TermId, std::vector<Fact>>> by_relation;
+  for (const Fact& fact : store_.facts_about(entity)) {
+    if (!relations_.find(fact.predicate) || !holds_at(fact, options.as_of)) continue;
+    const auto same = std::ranges::find(by_relation, fact.predicate,
+                                        [](const auto& entry) { return entry.first; });
+    if (same == by_relation.end())
+      by_relation.push_back({fact.predicate, {fact}});
+    else
+      same->second.push_back(fact);
+  }
+  std::ranges::stable_sort(by_relation, {}, [&](const auto& entry) {
+    return relations_.find(entry.first) - relations_.all().data();
+  });
+  int said = 0;
+  for (const auto& [predicate, facts] : by_relation) {
+    if (said == kDescribedFacts) break;
+    const auto found = values(store_, facts, false, language,
+                              [&](const Fact& fact) { return object_text(fact, language); });
+    if (found.empty()) continue;
+    const std::string_view label = relations_.find(predicate)->label(language);
+    if (said == 0)
+      writer.say(name + "：", name + ": ");
+    else
+      writer.say("；", "; ");
+    writer.say(fmt::format("{}{}", label, language == Language::kChinese ? "为" : " "));
+    writer.say(found[0].first);
+    writer.cite({found[0].second});
+    ++said;
+  }
+  if (said == 0) return false;
+  writer.say("。", ".");
+  answer.decision = Decision::kRetrieved;
+  answer.entities = {entity};
+  return true;
+}
+
+namespace {
+
+// The cues outside a name, none across another: strong ones, or weak ones when there is no strong
+// one; the nearest to the name first. Cues of the same words, for several relations, stay together.
+std::vector<CueMatch> cues_around(const Mention& mention, std::vector<CueMatch> all) {
+  std::ranges::stable_sort(all, [](const CueMatch& a, const CueMatch& b) {
+    return a.weak != b.weak ? b.weak : a.end - a.begin > b.end - b.begin;
+  });
+  std::vector<CueMatch> cues;
+  for (const CueMatch& cue : all) {
+    if (overlap(cue.begin, cue.end, mention.begin, mention.end)) continue;
+    if (cue.weak && !cues.empty() && !cues[0].weak) break;
+    const bool clear = std::ranges::all_of(cues, [&](const CueMatch& other) {
+      const bool same_words = cue.begin == other.begin && cue.end == other.end;
+      return same_words || !overlap(cue.begin, cue.end, other.begin, other.end);
+    });
+    if (clear) cues.push_back(cue);
+  }
+  std::ranges::stable_sort(cues, {}, [&](const CueMatch& cue) { return distance(mention, cue); });
+  return cues;
+}
+
+// Two hops when two relations are asked for: 静夜思的作者的朝代, the dynasty of the author of ...:
+// the nearer one is walked first in either language. Then each relation alone.
+std::vector<std::vector<Direction>> paths_of(const Mention& mention,
+                                             const std::vector<CueMatch>& cues) {
+  std::vector<std::vector<Direction>> paths;
+  for (const CueMatch& first : cues) {
+    for (const CueMatch& second : cues) {
+      if (!first.weak && distance(mention, first) < distance(mention, second))
+        paths.push_back({first.direction, second.direction});
+    }
+  }
+  for (const CueMatch& cue : cues) paths.push_back({cue.direction});
+  return paths;
+}
+
+}  // namespace
+
+// The outermost names, then those inside and across them; without a name, whom the last turn was
+// about.
+std::vector<Mention> Asker::mentions_of(const FoldedText& folded, std::string_view question,
+                                        const AskOptions& options) const {
+  std::vector<Mention> mentions = linker_.link(folded, question);
+  for (Mention& mention : linker_.link_all(folded, question)) {
+    const auto same = [&](const Mention& m) {
+      return m.begin == mention.begin && m.end == mention.end;
+    };
+    if (std::ranges::none_of(mentions, same)) mentions.push_back(std::move(mention));
+  }
+  if (mentions.empty() && !options.carried.empty()) {
+    Mention mention;
+    for (const TermId entity : options.carried) mention.candidates.push_back({entity, 0});
+    // Only the first: the others do not make a question about it ambiguous.
+    mention.candidates.resize(1);
+    mentions.push_back(std::move(mention));
+  }
+  return mentions;
+}
+
+// Which bearers of the name have what the path asks for: none, the one that is meant, or several.
+bool Asker::try_path(const Mention& mention, const std::vector<Direction>& path, Language language,
+                     const AskOptions& options, Answer& answer) {
+  std::vector<std::pair<double, Answer>> able;
+  for (const Candidate& candidate : mention.candidates) {
+    Answer attempt;
+    const bool said = say_path(candidate.entity, path, language, options, attempt);
+    answer.look_ups += attempt.look_ups;
+    if (said) able.emplace_back(candidate.weight, std::move(attempt));
+  }
+  if (able.empty()) return false;
+  const int64_t look_ups = answer.look_ups;
+  if (able.size() == 1 || able[0].first - able[1].first >= kMargin) {
+    answer = std::move(able[0].second);
+  } else {
+    answer.decision = Decision::kAmbiguous;
+    Writer writer(answer, language);
+    writer.say(fmt::format("“{}”不止一个：", mention.name),
+               fmt::format("There is more than one '{}': ", mention.name));
+    for (size_t i = 0; i < able.size() && i < size_t(options.max_facts); ++i) {
+      const Answer& one = able[i].second;
+      if (i > 0) writer.say("；", "; ");
+      writer.say(std::string_view(one.text).substr(
+          0, one.text.find(language == Language::kChinese ? "[" : " [")));
+      writer.cite(one.citations[0].facts);
+      answer.entities.push_back(one.entities[0]);
+    }
+    writer.say("。您问的是哪一个？", ". Which one do you mean?");
+  }
+  answer.look_ups = look_ups;
+  return true;
+}
+
+void Asker::abstain(TermId entity, Direction missing, Language language, Answer& answer) {
+  Writer writer(answer, language);
+  answer.decision = Decision::kAbstained;
+  if (entity == 0)
+    return writer.say("问题里没有图谱认识的名称。",
+                      "The question names nothing that the graph knows.");
+  answer.entities = {entity};
+  const std::string name = name_of(entity, language);
+  const Relation* relation = relations_.find(missing.relation);
+  if (!relation)
+    return writer.say(fmt::format("图谱知道“{}”，但没有问题所问的内容。", name),
+                      fmt::format("The graph knows {}, but not what the question asks.", name));
+  const std::string_view label = relation->label(language, missing.inverse);
+  writer.say(fmt::format("图谱中没有“{}”的“{}”。", name, label),
+             fmt::format("The graph has no {} of {}.", label, name));
+}
+
+Answer Asker::ask(std::string_view question, const AskOptions& options) {
+  const Language language = language_of(question);
+  const FoldedText folded = fold_text(question);
+  const std::vector<CueMatch> all_cues = relations_.cues(folded);
+  Answer answer;
+  TermId entity = 0;  // the first that the question names, and what it asks of it
+  Direction asked;
+  for (const Mention& mention : mentions_of(folded, question, options)) {
+    const std::vector<CueMatch> cues = cues_around(mention, all_cues);
+    for (const auto& path : paths_of(mention, cues))
+      if (try_path(mention, path, language, options, answer)) return answer;
+    if (entity != 0) continue;
+    entity = mention.candidates[0].entity;
+    if (!cues.empty() && !cues[0].weak) asked = cues[0].direction;
+  }
+  if (entity != 0 && asked.relation == 0 && describe(entity, language, options, answer))
+    return answer;
+  abstain(entity, asked, language, answer);
+  return answer;
+}
+
+Json answer_to_json(const Answer& answer, Asker& asker, Store& store, Language language) {
+  constexpr std::string_view kNames[] = {"retrieved", "abstained", "ambiguous"};
+  Json out = {{"decision", kNames[size_t(answer.decision)]}, {"answer", answer.text}};
+  out["look_ups"] = answer.look_ups;
+  out["kg_version"] = store.version();
+  Json& citations = out["citations"] = Json::array();
+  for (size_t i = 0; i < answer.citations.size(); ++i) {
+    const Citation& citation = answer.citations[i];
+    Json facts = Json::array();
+    for (const Fact& fact : citation.facts) {
+      const Source source = store.source(fact.source);
+      Json item = {{"fact_id", fact.id},
+                   {"s", term_text(store.term(fact.subject))},
+                   {"p", term_text(store.term(fact.predicate))},
+                   {"o", term_text(store.term(fact.object))},
+                   {"subject", asker.name_of(fact.subject, language)},
+                   {"object", asker.object_text(fact, language)},
+                   {"source", source.name},
+                   {"url", source.url},
+                   {"confidence", fact.confidence}};
+      if (!fact.valid_from.empty()) item["valid_from"] = fact.valid_from;
+      if (!fact.valid_to.empty()) item["valid_to"] = fact.valid_to;
+      facts.push_back(std::move(item));
+    }
+    citations.push_back({{"index", i + 1},
+                         {"start_index", citation.begin},
+                         {"end_index", citation.end},
+                         {"facts", std::move(facts)}});
+  }
+  return out;
+}
+
+}  // namespace shenhong
