@@ -258,6 +258,32 @@ TensorGroups Trainer::tensors() {
   return groups;
 }
 
+namespace {
+
+// How often a run logs, validates and saves may change on the way; the weights do not depend on it.
+Json settings_that_change_bits(Json config) {
+  for (const char* key :
+       {"log_every", "validate_every", "save_every", "keep_checkpoints", "validation_windows"})
+    config.erase(key);
+  return config;
+}
+
+// "lr = 0.002, now 0.003" of the first setting that differs; empty when none does.
+std::string first_difference(const Json& was, const Json& is) {
+  for (const auto& [key, value] : is.items()) {
+    const Json before = was.value(key, Json());
+    if (before.is_object() && value.is_object()) {
+      const std::string inner = first_difference(before, value);
+      if (!inner.empty()) return key + "." + inner;
+    } else if (before != value) {
+      return fmt::format("{} = {}, now {}", key, dump_json(before), dump_json(value));
+    }
+  }
+  return was.size() > is.size() ? "it has settings that are gone" : "";
+}
+
+}  // namespace
+
 void Trainer::save() {
   const Json state = {{"config", fields_to_json(config_)},
                       {"model", fields_to_json(model_.config())},
@@ -277,13 +303,15 @@ void Trainer::resume() {
   const std::string where = checkpoint->directory().string();
   for (const char* key : {"config", "model", "mixture", "guard", "optimizer"})
     SH_CHECK(state.contains(key), kBadInput, "{}/state.json: has no '{}'", where, key);
-  SH_CHECK(state["config"] == fields_to_json(config_) &&
-               state["model"] == fields_to_json(model_.config()),
-           kUsage,
-           "{}: was saved under other settings than this recipe's; give the run another directory, "
-           "or remove this one "
-           "to start again",
-           where);
+  for (const auto& [was, is] : {std::pair(settings_that_change_bits(state["config"]),
+                                          settings_that_change_bits(fields_to_json(config_))),
+                                std::pair(state["model"], fields_to_json(model_.config()))}) {
+    const std::string difference = first_difference(was, is);
+    SH_CHECK(difference.empty(), kUsage,
+             "{}: was saved under other settings than this recipe's: {}; give the run another "
+             "directory, or remove this one to start again",
+             where, difference);
+  }
   checkpoint->restore(tensors());
   mixture_.restore(state["mixture"]);
   guard_.from_json(state["guard"]);

@@ -127,7 +127,20 @@ TEST_F(TrainerTest, other_settings_do_not_resume_a_run) {
   } catch (const Error& e) {
     EXPECT_EQ(e.code(), Exit::kUsage);
     EXPECT_NE(std::string(e.what()).find("other settings"), std::string::npos);
+    EXPECT_NE(std::string(e.what()).find("schedule.lr = "), std::string::npos) << e.what();
   }
+}
+
+TEST_F(TrainerTest, how_often_a_run_logs_validates_and_saves_may_change_on_the_way) {
+  config.save_every = 4;
+  config.keep_checkpoints = 10;
+  const std::vector<float> straight = train("run", {});
+  for (const auto& entry : fs::directory_iterator(root / "run"))
+    if (entry.is_directory() && entry.path().filename() > "step-0000004") fs::remove_all(entry.path());
+  config.save_every = 3;
+  config.log_every = config.validate_every = 1;
+  config.keep_checkpoints = 1;
+  EXPECT_EQ(train("run", {}), straight);
 }
 
 TEST_F(TrainerTest, the_log_tells_each_step_once_after_a_resume) {
