@@ -15,6 +15,7 @@ namespace {
 struct Options {
   std::string model, data, lines;
   int samples = 200;
+  uint64_t seed = 1;
   int64_t windows = 400;
   bool json = false;
 };
@@ -39,7 +40,7 @@ void eval_poems(const Options& options) {
   const fs::path lines = options.lines.empty() ? model / "poem_lines.idx" : fs::path(options.lines);
   SH_CHECK(options.lines.empty() || fs::exists(lines), kBadInput, "{}: no such file; --lines wants the poem_lines.idx that `shenhong data` wrote",
            lines.string());
-  const Json result = evaluate_poems(model, options.samples, lines);
+  const Json result = evaluate_poems(model, options.samples, lines, options.seed);
   if (options.json) {
     std::puts(dump_json(result).c_str());
     return;
@@ -62,6 +63,7 @@ void add_eval(CLI::App& app) {
   loss->add_option("--data", options->data, "output of `shenhong data`, such as data/mini")->required();
   loss->add_option("--windows", options->windows, "windows per source")->check(CLI::Range(1, 1 << 24))->capture_default_str();
   CLI::App* poems = verb->add_subcommand("poems", "form, rhyme and originality of seeded poems");
+  poems->add_option("--seed", options->seed, "of the samples; settings are to be chosen on another than reported")->capture_default_str();
   poems->add_option("--samples", options->samples, "poems per form")->check(CLI::Range(1, 100000))->capture_default_str();
   poems->add_option("--lines", options->lines, "index of the training set's lines; default: the model's own");
   for (CLI::App* suite : {loss, poems}) {

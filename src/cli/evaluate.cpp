@@ -10,10 +10,11 @@
 
 namespace shenhong {
 
-Json evaluate_poems(const fs::path& model_directory, int samples, const fs::path& line_index) {
+Json evaluate_poems(const fs::path& model_directory, int samples, const fs::path& line_index, uint64_t seed) {
   Engine engine(model_directory);
   PoemEvalOptions options;
   options.samples = samples;
+  options.seed = seed;
   LineIndex lines;
   if (fs::exists(line_index)) {
     lines = LineIndex::load(line_index);
@@ -22,11 +23,11 @@ Json evaluate_poems(const fs::path& model_directory, int samples, const fs::path
   Progress progress("poems", 4 * samples);
   options.progress = [&](int done, int) { progress.update(done); };
   const Json result = eval_poems(
-      [&](const std::string& request, uint64_t seed) {
+      [&](const std::string& request, uint64_t sample_seed) {
         GenerateRequest generate;
         generate.prompt = engine.chat_prompt({{"user", request}});
         generate.sampling = engine.default_sampling();
-        generate.sampling.seed = seed;
+        generate.sampling.seed = sample_seed;
         return engine.generate(generate).text;
       },
       options);

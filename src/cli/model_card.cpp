@@ -42,7 +42,7 @@ std::string model_card(const Recipe& recipe, const ModelConfig& config, const Js
                       recipe.chat.batch, recipe.chat.seq_len);
   card +=
       "## What it can do / 能做什么\n\n"
-      "- write a poem of a named form (五绝, 七绝, 五律, 七律) or tune (词牌), on a topic, in a poet's manner\n"
+      "- write a poem of a named form (五绝, 七绝, 五律, 七律) or tune (词牌), on a topic, in a poet's manner, in a rhyme (押东韵)\n"
       "- go on from a first line or couplet\n"
       "- say who wrote a famous line, explain a word or an idiom: often wrong, see below\n"
       "- greet, and say what it cannot do\n\n"

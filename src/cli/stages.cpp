@@ -183,9 +183,10 @@ Json run_export_stage(const Recipe& recipe) {
                            {"bos_token_id", model->config().bos_token_id},
                            {"eos_token_id", model->config().eos_token_id},
                            {"do_sample", true},
-                           {"temperature", 0.7},
-                           {"top_k", 40},
-                           {"top_p", 0.95}};
+                           {"temperature", 1.0},
+                           {"min_p", 0.15},
+                           // Verse hardly repeats a character, and a rhyme word never.
+                           {"presence_penalty", 1.6}};
   write_file(out / "generation_config.json", dump_json(generation, 2) + "\n");
   // Beside the model, so that `eval poems` can say which lines are not its own.
   write_file(out / "poem_lines.idx", read_file(recipe.data_directory() / "poem_lines.idx"));

@@ -13,11 +13,13 @@ die() {
   exit 1
 }
 
-# Each run has a directory of its own; recipes name their texts relative to it.
+# Each run has a directory of its own; recipes name their texts relative to it. Pre-training is long enough
+# that every kill meets a run that is not at its end.
 new_place() {
   mkdir -p "$work/$1"
   cp -r "$source/recipes" "$work/$1/"
   cd "$work/$1"
+  sed -i "0,/^steps = 120/s//steps = $((40 * kills))/; 0,/^save_every = 30/s//save_every = 5/" recipes/nano.toml
 }
 
 new_place straight
@@ -29,12 +31,13 @@ grep -q '"五绝"' report.json || die "the report holds no poems"
 
 new_place killed
 cp -r ../straight/data .
+met=0
 for ((i = 0; i < kills; ++i)); do
   "$shenhong" train recipes/nano.toml >/dev/null 2>&1 &
   pid=$!
   # A moment that differs from run to run, so that every place is hit sooner or later.
   timeout "$((RANDOM % 4)).$((RANDOM % 10))" tail -f /dev/null || true
-  kill -9 "$pid" 2>/dev/null || true
+  if kill -9 "$pid" 2>/dev/null; then met=$((met + 1)); fi
   wait "$pid" 2>/dev/null || true
 done
 "$shenhong" train recipes/nano.toml >/dev/null 2>train.log || { tail -5 train.log; die "the killed run did not go on"; }
@@ -50,4 +53,4 @@ kill -TERM "$pid"
 code=0
 wait "$pid" || code=$?
 ((code == 75)) || die "SIGTERM ended the run with exit code $code; want 75"
-echo "the killed run ends with the straight run's bits; SIGTERM saves"
+echo "the killed run ends with the straight run's bits ($met of $kills kills met it running); SIGTERM saves"
