@@ -84,8 +84,7 @@ void import(const KgOptions& options) {
     std::ranges::replace(list, '\n', ',');
     import.properties = split_list(list);
   }
-  const fs::path path = graph_path(options);
-  Store store = fs::exists(path) ? Store::open(path, Access::kWrite) : Store::create(path);
+  Store store = Store::open(graph_path(options), Access::kWrite);
   print_report(import_file(store, options.file, import), options.json);
 }
 
@@ -121,33 +120,15 @@ void print_fact(Store& store, const Fact& fact) {
              term_text(store.term(fact.object)), store.source(fact.source).name);
 }
 
-Json fact_json(Store& store, const Fact& fact) {
-  return {{"id", fact.id},
-          {"s", term_text(store.term(fact.subject))},
-          {"p", term_text(store.term(fact.predicate))},
-          {"o", term_text(store.term(fact.object))},
-          {"source", store.source(fact.source).name},
-          {"confidence", fact.confidence},
-          {"valid_from", fact.valid_from},
-          {"valid_to", fact.valid_to},
-          {"batch", fact.batch}};
-}
-
 // All entities of exactly this name, or the one of this <IRI>.
 std::vector<TermId> entities_of(Store& store, const std::string& name) {
   if (name.starts_with('<')) {
     const TermId id = store.find(term_of_text(name));
     return id ? std::vector{id} : std::vector<TermId>();
   }
-  const Linker linker(store);
-  const FoldedText folded = fold_text(name);
-  for (const Mention& mention : linker.link_all(folded, name)) {
-    if (mention.begin != 0 || mention.end != folded.characters.size()) continue;
-    std::vector<TermId> out;
-    for (const Candidate& candidate : mention.candidates) out.push_back(candidate.entity);
-    return out;
-  }
-  return {};
+  std::vector<TermId> out;
+  for (const Candidate& bearer : Linker(store).bearers(name)) out.push_back(bearer.entity);
+  return out;
 }
 
 void facts(const KgOptions& options) {
@@ -157,7 +138,7 @@ void facts(const KgOptions& options) {
   Json list = Json::array();
   for (const TermId entity : entities) {
     for (const Fact& fact : store.facts_about(entity)) {
-      if (options.json) list.push_back(fact_json(store, fact));
+      if (options.json) list.push_back(fact_to_json(store, fact));
       else print_fact(store, fact);
     }
   }
@@ -196,7 +177,7 @@ void ask(const KgOptions& options) {
   AskOptions ask_options;
   ask_options.as_of = options.as_of;
   const Answer answer = asker.ask(options.text, ask_options);
-  const Json json = answer_to_json(answer, asker, store, language_of(options.text));
+  const Json json = asker.to_json(answer, language_of(options.text));
   if (options.json) return fmt::print("{}\n", dump_json(json));
   fmt::print("{}\n", answer.text);
   for (const Json& citation : json["citations"]) {

@@ -1,7 +1,9 @@
 #include "cli/stages.h"
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
+#include <iterator>
 
 #include "cli/evaluate.h"
 #include "cli/model_card.h"
@@ -54,9 +56,9 @@ void add_source(Sources& sources, const fs::path& directory, double weight, Pack
   if (valid->tokens() > 0) sources.validation.push_back({std::move(valid), weight, packing});
 }
 
-void add_text(Sources& sources, const Recipe& recipe, double scale = 1) {
+void add_text(Sources& sources, const Recipe& recipe) {
   for (const SourceConfig& source : recipe.data.sources)
-    add_source(sources, recipe.data_directory() / source.name, scale * source.weight, Packing::kStream);
+    add_source(sources, recipe.data_directory() / source.name, source.weight, Packing::kStream);
 }
 
 void add_dialogues(Sources& sources, const Recipe& recipe) {
@@ -76,7 +78,10 @@ Sources open_sources(const Recipe& recipe, std::string_view stage) {
     if (const double share = recipe.chat.text_share; share > 0) {
       Sources text;
       add_text(text, recipe);
-      add_text(sources, recipe, share / (1 - share) * weighted_tokens(sources.train) / weighted_tokens(text.train));
+      const double scale = share / (1 - share) * weighted_tokens(sources.train) / weighted_tokens(text.train);
+      for (MixtureEntry& entry : text.train) entry.weight *= scale;
+      std::ranges::move(text.train, std::back_inserter(sources.train));
+      std::ranges::move(text.validation, std::back_inserter(sources.validation));
     }
   } else {
     add_text(sources, recipe);

@@ -15,9 +15,8 @@ namespace {
 constexpr double kMargin = 0.7;  // of log(1 + facts): a factor of 2
 constexpr int kDescribedFacts = 6;
 
-double distance(const Mention& mention, const CueMatch& cue) {
-  return cue.begin >= mention.end ? double(cue.begin - mention.end)
-                                  : double(mention.begin - cue.end);
+size_t distance(const Mention& mention, const CueMatch& cue) {
+  return cue.begin >= mention.end ? cue.begin - mention.end : mention.begin - cue.end;
 }
 
 bool overlap(size_t a_begin, size_t a_end, size_t b_begin, size_t b_end) {
@@ -52,10 +51,11 @@ class Writer {
     say(language_ == Language::kChinese ? chinese : english);
   }
   void cite(std::vector<Fact> facts) {
+    const size_t said = answer_.text.size();
     if (language_ == Language::kEnglish) say(" ");
     const size_t begin = count_characters(answer_.text);
     say(fmt::format("[{}]", answer_.citations.size() + 1));
-    answer_.citations.push_back({begin, count_characters(answer_.text), std::move(facts)});
+    answer_.citations.push_back({begin, count_characters(answer_.text), said, std::move(facts)});
   }
 
  private:
@@ -144,7 +144,6 @@ bool Asker::say_path(TermId entity, const std::vector<Direction>& path, Language
     std::vector<std::pair<std::string, Fact>> found;
   };
   std::vector<Step> steps;
-  std::vector<Fact> chain;
   TermId at = entity;
   for (size_t hop = 0; hop < path.size(); ++hop) {
     const Direction direction = path[hop];
@@ -182,9 +181,11 @@ bool Asker::say_path(TermId entity, const std::vector<Direction>& path, Language
       // A sentence that ends inside ours.
       while (text.ends_with("。")) text.resize(text.size() - std::string_view("。").size());
       writer.say(text);
-      chain.push_back(step.found[i].second);
-      writer.cite(hop > 0 && i == 0 ? std::vector<Fact>{chain[0], step.found[i].second}
-                                    : std::vector<Fact>{step.found[i].second});
+      // What follows from a first hop cites it, too.
+      std::vector<Fact> facts;
+      if (hop > 0) facts.push_back(steps[0].found[0].second);
+      facts.push_back(step.found[i].second);
+      writer.cite(std::move(facts));
     }
     if (shown < step.found.size() && last) {
       writer.say(fmt::format("等（共{}项）", step.found.size()),
@@ -290,13 +291,8 @@ std::vector<Mention> Asker::mentions_of(const FoldedText& folded, std::string_vi
     };
     if (std::ranges::none_of(mentions, same)) mentions.push_back(std::move(mention));
   }
-  if (mentions.empty() && !options.carried.empty()) {
-    Mention mention;
-    for (const TermId entity : options.carried) mention.candidates.push_back({entity, 0});
-    // Only the first: the others do not make a question about it ambiguous.
-    mention.candidates.resize(1);
-    mentions.push_back(std::move(mention));
-  }
+  if (mentions.empty() && options.carried != 0)
+    mentions.push_back({0, 0, "", {{options.carried, 0}}});
   return mentions;
 }
 
@@ -322,8 +318,7 @@ bool Asker::try_path(const Mention& mention, const std::vector<Direction>& path,
     for (size_t i = 0; i < able.size() && i < size_t(options.max_facts); ++i) {
       const Answer& one = able[i].second;
       if (i > 0) writer.say("；", "; ");
-      writer.say(std::string_view(one.text).substr(
-          0, one.text.find(language == Language::kChinese ? "[" : " [")));
+      writer.say(std::string_view(one.text).substr(0, one.citations[0].said));
       writer.cite(one.citations[0].facts);
       answer.entities.push_back(one.entities[0]);
     }
@@ -371,31 +366,20 @@ Answer Asker::ask(std::string_view question, const AskOptions& options) {
   return answer;
 }
 
-Json answer_to_json(const Answer& answer, Asker& asker, Store& store, Language language) {
+Json Asker::to_json(const Answer& answer, Language language) {
   constexpr std::string_view kNames[] = {"retrieved", "abstained", "ambiguous"};
   Json out = {{"decision", kNames[size_t(answer.decision)]}, {"answer", answer.text}};
   out["look_ups"] = answer.look_ups;
-  out["kg_version"] = store.version();
+  out["kg_version"] = store_.version();
   Json& citations = out["citations"] = Json::array();
-  for (size_t i = 0; i < answer.citations.size(); ++i) {
-    const Citation& citation = answer.citations[i];
+  for (const Citation& citation : answer.citations) {
     Json facts = Json::array();
     for (const Fact& fact : citation.facts) {
-      const Source source = store.source(fact.source);
-      Json item = {{"fact_id", fact.id},
-                   {"s", term_text(store.term(fact.subject))},
-                   {"p", term_text(store.term(fact.predicate))},
-                   {"o", term_text(store.term(fact.object))},
-                   {"subject", asker.name_of(fact.subject, language)},
-                   {"object", asker.object_text(fact, language)},
-                   {"source", source.name},
-                   {"url", source.url},
-                   {"confidence", fact.confidence}};
-      if (!fact.valid_from.empty()) item["valid_from"] = fact.valid_from;
-      if (!fact.valid_to.empty()) item["valid_to"] = fact.valid_to;
-      facts.push_back(std::move(item));
+      facts.push_back(fact_to_json(store_, fact));
+      facts.back()["subject"] = name_of(fact.subject, language);
+      facts.back()["object"] = object_text(fact, language);
     }
-    citations.push_back({{"index", i + 1},
+    citations.push_back({{"index", citations.size() + 1},
                          {"start_index", citation.begin},
                          {"end_index", citation.end},
                          {"facts", std::move(facts)}});

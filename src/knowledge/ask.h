@@ -22,6 +22,7 @@ enum class Decision {
 
 struct Citation {
   size_t begin = 0, end = 0;  // code points of the answer: the [n] itself
+  size_t said = 0;            // bytes of the answer before it
   std::vector<Fact> facts;    // one, or two for a chain; the last states what was said
 };
 
@@ -34,10 +35,9 @@ struct Answer {
 };
 
 struct AskOptions {
-  int max_facts = 8;  // values named for one relation
-  std::string as_of;  // a date or year: facts that do not hold then are left out; empty: now, all
-  std::vector<TermId>
-      carried;  // entities of the last turn, for 他, 它, it, or a question without a name
+  int max_facts = 8;   // values named for one relation
+  std::string as_of;   // a date or year: facts that do not hold then are left out; empty: now, all
+  TermId carried = 0;  // whom the last turn was about, for a question without a name; 0: nobody
 };
 
 class Asker {
@@ -51,6 +51,10 @@ class Asker {
   std::string name_of(TermId id, Language language);
   // The same of a fact's object, years as years: 公元前221年, 221 BC.
   std::string object_text(const Fact& fact, Language language);
+
+  // {"decision", "answer", "citations": [{"index", "start_index", "end_index", "facts": [...]}],
+  // ...}
+  Json to_json(const Answer& answer, Language language);
 
  private:
   std::vector<Mention> mentions_of(const FoldedText& folded, std::string_view question,
@@ -68,8 +72,5 @@ class Asker {
   const Linker& linker_;
   const Relations& relations_;
 };
-
-// {"decision", "answer", "citations": [{"index", "start_index", "end_index", "facts": [...]}], ...}
-Json answer_to_json(const Answer& answer, Asker& asker, Store& store, Language language);
 
 }  // namespace shenhong

@@ -101,11 +101,6 @@ Query& Query::bind(int parameter, std::string_view text) {
   return *this;
 }
 
-Query& Query::bind_null(int parameter) {
-  SH_ASSERT(sqlite3_bind_null(statement_, parameter) == SQLITE_OK);
-  return *this;
-}
-
 bool Query::step() {
   const int code = sqlite3_step(statement_);
   if (code == SQLITE_ROW) return true;
@@ -123,10 +118,6 @@ void Query::reset() { sqlite3_reset(statement_); }
 
 int64_t Query::integer(int column) const { return sqlite3_column_int64(statement_, column); }
 double Query::real(int column) const { return sqlite3_column_double(statement_, column); }
-bool Query::is_null(int column) const {
-  return sqlite3_column_type(statement_, column) == SQLITE_NULL;
-}
-
 std::string_view Query::text(int column) const {
   const auto* bytes = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
   return bytes ? std::string_view(bytes, size_t(sqlite3_column_bytes(statement_, column)))

@@ -56,7 +56,6 @@ class Query {
   Query& bind(int parameter, double value);
   // The text must live until run() or the last step().
   Query& bind(int parameter, std::string_view text);
-  Query& bind_null(int parameter);
 
   bool step();  // false after the last row; the statement is then ready for other values
   void run();   // for statements without rows
@@ -65,7 +64,6 @@ class Query {
   int64_t integer(int column) const;
   double real(int column) const;
   std::string_view text(int column) const;  // valid until the next step()
-  bool is_null(int column) const;
 
  private:
   const Database* database_;

@@ -84,7 +84,9 @@ ImportReport import_file(Store& store, const fs::path& file, const ImportOptions
 
   Source source = options.source;
   if (source.name.empty()) source.name = is_stream ? "stdin" : file.filename().string();
-  store.describe_source(source);
+  // An import that says nothing of its source leaves what an earlier one said.
+  if (!source.url.empty() || !source.licence.empty() || source.trust != 1)
+    store.describe_source(source);
   std::string hash;
   if (!is_stream) hash = hash_hex(MappedFile(path).text());
   Store::Batch batch = store.begin("import", file.string(), hash);
@@ -98,6 +100,14 @@ ImportReport import_file(Store& store, const fs::path& file, const ImportOptions
   const std::set<std::string, std::less<>> properties(options.properties.begin(),
                                                       options.properties.end());
 
+  // _:b1 of one file is not _:b1 of another (RDF 1.1, section 3.4); the same file gives the same
+  // labels.
+  const std::string blank_prefix =
+      hash.empty() ? fmt::format("batch{}-", batch.id()) : hash.substr(0, 8) + "-";
+  const auto own = [&](Term term) {
+    if (term.kind == Term::Kind::kBlank) term.value.insert(0, blank_prefix);
+    return term;
+  };
   FactSink sink;
   sink.add = [&](const Statement& fact, const Provenance& provenance) {
     if (++report.read % kProgressEvery == 0 && bar) bar->update(report.read, "facts");
@@ -107,7 +117,7 @@ ImportReport import_file(Store& store, const fs::path& file, const ImportOptions
       ++report.filtered;
       return;
     }
-    switch (batch.add(fact.subject, fact.predicate, fact.object, provenance)) {
+    switch (batch.add(own(fact.subject), fact.predicate, own(fact.object), provenance)) {
       case Store::Batch::Outcome::kAdded:
         ++report.added;
         break;

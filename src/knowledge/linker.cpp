@@ -13,6 +13,12 @@ namespace {
 
 constexpr double kAliasWeight = 0.8;
 
+void sort_by_weight(std::vector<Candidate>& candidates) {
+  std::ranges::sort(candidates, [](const Candidate& a, const Candidate& b) {
+    return a.weight != b.weight ? a.weight > b.weight : a.entity < b.entity;
+  });
+}
+
 }  // namespace
 
 Linker::Linker(Store& store) {
@@ -26,16 +32,24 @@ Linker::Linker(Store& store) {
     const TermId predicate = store.find(Term::iri(std::string(iri)));
     if (predicate == 0) continue;
     const double share = iri == iri::kLabel ? 1 : kAliasWeight;
-    std::vector<std::pair<TermId, TermId>> pairs;
-    store.for_each_fact_of(predicate, [&](TermId s, TermId o) { pairs.emplace_back(s, o); });
-    for (const auto& [entity, name] : pairs) {
+    store.for_each_fact_of(predicate, [&](TermId bearer, TermId name) {
       const Term term = store.term(name);
-      if (!term.is_literal() || relations.contains(entity)) continue;
+      if (!term.is_literal() || relations.contains(bearer)) return;
       index_.add(term.value, int(named_.size()));
-      named_.push_back({entity, float(share * std::log(1.0 + double(degrees[entity])))});
-    }
+      named_.push_back({bearer, float(share * std::log(1.0 + double(degrees[bearer])))});
+    });
   }
   index_.build();
+}
+
+// An entity that bears the name twice, as label and alias, counts once.
+void Linker::add_candidate(std::vector<Candidate>& candidates, int name) const {
+  const Named& named = named_[size_t(name)];
+  const auto same = std::ranges::find(candidates, named.entity, &Candidate::entity);
+  if (same == candidates.end())
+    candidates.push_back({named.entity, named.weight});
+  else
+    same->weight = std::max(same->weight, double(named.weight));
 }
 
 std::vector<Mention> Linker::link_all(const FoldedText& folded, std::string_view text) const {
@@ -49,20 +63,17 @@ std::vector<Mention> Linker::link_all(const FoldedText& folded, std::string_view
       const size_t from = folded.begins[match.begin], to = folded.ends[match.end - 1];
       mentions.push_back({match.begin, match.end, std::string(text.substr(from, to - from)), {}});
     }
-    const Named& named = named_[size_t(match.name)];
-    auto& candidates = mentions.back().candidates;
-    const auto same = std::ranges::find(candidates, named.entity, &Candidate::entity);
-    if (same == candidates.end())
-      candidates.push_back({named.entity, named.weight});
-    else
-      same->weight = std::max(same->weight, double(named.weight));
+    add_candidate(mentions.back().candidates, match.name);
   }
-  for (Mention& mention : mentions) {
-    std::ranges::sort(mention.candidates, [](const Candidate& a, const Candidate& b) {
-      return a.weight != b.weight ? a.weight > b.weight : a.entity < b.entity;
-    });
-  }
+  for (Mention& mention : mentions) sort_by_weight(mention.candidates);
   return mentions;
+}
+
+std::vector<Candidate> Linker::bearers(std::string_view name) const {
+  std::vector<Candidate> candidates;
+  for (const int id : index_.find(name)) add_candidate(candidates, id);
+  sort_by_weight(candidates);
+  return candidates;
 }
 
 std::vector<Mention> Linker::link(const FoldedText& folded, std::string_view text) const {

@@ -25,7 +25,8 @@ struct Mention {
 
 class Linker {
  public:
-  // Reads all names of the graph; about a second per million.
+  // Reads all names of the graph, and how often each entity is a subject: seconds per million
+  // facts.
   explicit Linker(Store& store);
 
   // Mentions that do not overlap, from left to right: the longest first, then the leftmost. A
@@ -35,13 +36,16 @@ class Linker {
   // name leads nowhere.
   std::vector<Mention> link_all(const FoldedText& folded, std::string_view text) const;
 
-  size_t names() const { return index_.size(); }
+  // The entities of exactly this name, the heaviest first.
+  std::vector<Candidate> bearers(std::string_view name) const;
 
  private:
   struct Named {
     TermId entity;
     float weight;
   };
+  void add_candidate(std::vector<Candidate>& candidates, int name) const;
+
   std::vector<Named> named_;  // what an id of the index stands for
   NameIndex index_;
 };

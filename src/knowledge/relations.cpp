@@ -40,9 +40,7 @@ Relations::Relations(Store& store) {
   const auto each = [&](std::string_view iri, auto&& use) {
     const TermId predicate = store.find(Term::iri(std::string(iri)));
     if (predicate == 0) return;
-    std::vector<std::pair<TermId, TermId>> pairs;
-    store.for_each_fact_of(predicate, [&](TermId s, TermId o) { pairs.emplace_back(s, o); });
-    for (const auto& [s, o] : pairs) use(s, store.term(o));
+    store.for_each_fact_of(predicate, [&](TermId s, TermId o) { use(s, store.term(o)); });
   };
   const auto name = [](const Term& term, std::string& chinese, std::string& english) {
     (term.language.starts_with("zh") ? chinese : english) = term.value;

@@ -162,6 +162,20 @@ Source Store::source(int64_t id) {
   return source;
 }
 
+Json fact_to_json(Store& store, const Fact& fact) {
+  const Source source = store.source(fact.source);
+  return {{"fact_id", fact.id},
+          {"s", term_text(store.term(fact.subject))},
+          {"p", term_text(store.term(fact.predicate))},
+          {"o", term_text(store.term(fact.object))},
+          {"source", source.name},
+          {"url", source.url},
+          {"confidence", fact.confidence},
+          {"valid_from", fact.valid_from},
+          {"valid_to", fact.valid_to},
+          {"batch", fact.batch}};
+}
+
 void Store::for_each_fact_of(TermId predicate, const std::function<void(TermId, TermId)>& visit) {
   Query query(database_, "SELECT s, o FROM fact WHERE p = ? AND retracted IS NULL ORDER BY id");
   query.bind(1, predicate);

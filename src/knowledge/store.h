@@ -57,6 +57,9 @@ class Store {
     return Store(path, access);
   }
 
+  ~Store();
+  Store(Store&&) noexcept;
+
   const fs::path& path() const { return database_.path(); }
   int64_t version();  // grows with every batch and roll-back; answers carry it
 
@@ -77,6 +80,7 @@ class Store {
   // ---- change
   class Batch;
   Batch begin(std::string_view kind, std::string_view file, std::string_view hash);
+  // Sets what is known of a source by its name.
   void describe_source(const Source& source);
   // Undoes a batch: its facts go, what it retracted comes back. Error(kUsage) when there is none,
   // or it is undone already. Returns the facts it touched.
@@ -102,11 +106,11 @@ class Store {
   Database database_;
   struct Lookups;
   std::unique_ptr<Lookups> lookups_;
-
- public:
-  ~Store();
-  Store(Store&&) noexcept;
 };
+
+// {"fact_id", "s", "p", "o": terms' texts, "source", "url", "confidence", "valid_from", "valid_to",
+// "batch"}
+Json fact_to_json(Store& store, const Fact& fact);
 
 // An open batch. Facts reach the file in pieces of some hundred thousand, so memory stays bounded;
 // without finish() none of them stays.

@@ -3,6 +3,7 @@
 
 #include <charconv>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "core/error.h"
 #include "core/lines.h"
@@ -138,7 +139,7 @@ class TableReader {
       return nullptr;
     }
     term = Term::iri(iri_of_name(iri::kEntityBase, text));
-    if (!named_.emplace(text, 0).second) return nullptr;
+    if (!named_.insert(text).second) return nullptr;
     const size_t bracket = text.find('[');
     if (bracket != text.npos && bracket > 0 && text.ends_with(']')) {
       label(term, iri::kLabel, text.substr(0, bracket));
@@ -169,7 +170,7 @@ class TableReader {
   const Provenance* provenance_ = nullptr;
   std::unordered_map<std::string, std::pair<std::string, std::string>>
       relations_;  // label -> IRI, question
-  std::unordered_map<std::string, int> named_;
+  std::unordered_set<std::string> named_;
   std::vector<std::string> fields_;
 };
 

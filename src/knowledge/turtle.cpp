@@ -39,6 +39,9 @@ class TurtleReader {
     line_ = line;
     text_ = statement;
     faulty_ = false;
+    // serd reads up to a zero byte and would lose the rest without a word.
+    if (statement.find('\0') != std::string::npos)
+      return reject(1, "the statement holds a zero byte");
     serd_reader_read_string(reader_.get(), reinterpret_cast<const uint8_t*>(statement.c_str()));
     if (failure_) std::rethrow_exception(failure_);
     flush();

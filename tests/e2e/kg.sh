@@ -25,12 +25,15 @@ refuse() {  # refuse CODE TEXT COMMAND...: exit code CODE and one line that hold
 }
 
 refuse 3 "kg init" kg ask 长城有多长
+refuse 3 "kg init" kg import "$work/none.nt"
+[[ ! -e $SHENHONG_GRAPH ]]
 kg init >/dev/null
 refuse 2 "exists already" kg init
 (($(kg stat --json | sed 's/.*"facts":\([0-9]*\).*/\1/') >= 5000))
 expect "秦始皇[1]" kg ask 秦长城是谁修建的？
 expect "Qin Shi Huang [1]" kg ask "Who built the Great Wall?"
 expect "公元前259年[1]" kg ask 秦始皇什么时候出生？
+expect "守株待兔的出处是" kg ask 守株待兔出自哪里
 expect '"decision":"abstained"' kg ask --json 长城的妻子是谁？
 
 kg export "$work/before.nq"

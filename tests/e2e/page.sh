@@ -13,7 +13,8 @@ committed=$(sha256sum <web/dist/index.html)
 )
 [[ $(sha256sum <web/dist/index.html) == "$committed" ]] || { echo "web/dist/index.html is not what web/src builds: commit the new one"; exit 1; }
 
-coproc server { "$shenhong" serve --port 0 --json; }
+# exec: the coprocess is the server itself, so that the trap ends it and not a shell around it.
+coproc server { exec "$shenhong" serve --port 0 --json; }
 pid=$server_PID
 trap 'kill "$pid" 2>/dev/null || true' EXIT
 read -r ready <&"${server[0]}"

@@ -19,7 +19,7 @@ new_place() {
   mkdir -p "$work/$1"
   cp -r "$source/recipes" "$work/$1/"
   cd "$work/$1"
-  sed -i "0,/^steps = 120/s//steps = $((40 * kills))/; 0,/^save_every = 30/s//save_every = 5/" recipes/nano.toml
+  sed -i "0,/^steps = 120/s//steps = $((60 * kills))/; 0,/^save_every = 30/s//save_every = 5/" recipes/nano.toml
 }
 
 new_place straight
@@ -35,10 +35,13 @@ met=0
 for ((i = 0; i < kills; ++i)); do
   "$shenhong" train recipes/nano.toml >/dev/null 2>&1 &
   pid=$!
-  # A moment that differs from run to run, so that every place is hit sooner or later.
-  timeout "$((RANDOM % 4)).$((RANDOM % 10))" tail -f /dev/null || true
-  if kill -9 "$pid" 2>/dev/null; then met=$((met + 1)); fi
-  wait "$pid" 2>/dev/null || true
+  # A moment that differs from run to run, so that every place is hit sooner or later. Never 0: to
+  # timeout that means no limit.
+  timeout "$((RANDOM % 4)).$((1 + RANDOM % 9))" tail -f /dev/null || true
+  kill -9 "$pid" 2>/dev/null || true
+  code=0
+  wait "$pid" 2>/dev/null || code=$?
+  if ((code == 137)); then met=$((met + 1)); fi
 done
 "$shenhong" train recipes/nano.toml >/dev/null 2>train.log || { tail -5 train.log; die "the killed run did not go on"; }
 cmp runs/nano/pretrain/weights/model.safetensors ../straight/runs/nano/pretrain/weights/model.safetensors ||

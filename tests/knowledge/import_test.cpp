@@ -98,6 +98,41 @@ TEST(Import, keeps_the_wanted_languages_and_properties_alone) {
   EXPECT_EQ(report.filtered, 2);
 }
 
+TEST(Import, blank_nodes_belong_to_their_file_and_their_statement) {
+  const Scratch scratch;
+  Store store = Store::create(scratch / "g.kg");
+  import_text(store, scratch / "a.nt", "_:x <urn:p> \"1\" .\n_:x <urn:p> \"2\" .\n");
+  import_text(store, scratch / "b.nt", "_:x <urn:p> \"3\" .\n");
+  EXPECT_EQ(store.statistics()["subjects"], 2);
+  EXPECT_EQ(
+      import_text(store, scratch / "a.nt", "_:x <urn:p> \"1\" .\n_:x <urn:p> \"2\" .\n").known, 2);
+  import_text(store, scratch / "c.ttl", "[] <urn:q> 1 .\n[] <urn:q> 2 .\n");
+  EXPECT_EQ(store.statistics()["subjects"], 4);
+}
+
+TEST(Import, what_is_known_of_a_source_stays_when_a_later_import_says_nothing_of_it) {
+  const Scratch scratch;
+  Store store = Store::create(scratch / "g.kg");
+  ImportOptions options;
+  options.source = {"book", "http://example.org", "CC0", 0.5};
+  import_text(store, scratch / "a.nt", "<urn:a> <urn:p> \"1\" .\n", options);
+  options.source = {"book", "", "", 1};
+  import_text(store, scratch / "b.nt", "<urn:b> <urn:p> \"1\" .\n", options);
+  const Fact fact = store.facts_about(store.find(Term::iri("urn:b")))[0];
+  EXPECT_EQ(store.source(fact.source).trust, 0.5);
+  EXPECT_EQ(store.source(fact.source).licence, "CC0");
+}
+
+TEST(Import, a_zero_byte_is_a_reject_and_not_the_end) {
+  const Scratch scratch;
+  Store store = Store::create(scratch / "g.kg");
+  using namespace std::string_literals;
+  const ImportReport report = import_text(store, scratch / "x.ttl",
+                                          "<urn:a> <urn:p> \"1\0\" .\n<urn:b> <urn:p> \"2\" .\n"s);
+  EXPECT_EQ(report.rejected, 1);
+  EXPECT_EQ(report.added, 1);
+}
+
 TEST(Import, json_ld_is_read_expanded_and_never_with_a_context) {
   const Scratch scratch;
   Store store = Store::create(scratch / "g.kg");
