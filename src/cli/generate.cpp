@@ -8,10 +8,11 @@
 #include <iterator>
 #include <memory>
 
+#include "cli/grounding_options.h"
 #include "cli/model_option.h"
 #include "cli/sampling_options.h"
 #include "cli/verbs.h"
-#include "infer/engine.h"
+#include "grounding/grounded_answer.h"
 
 namespace shenhong {
 namespace {
@@ -22,37 +23,43 @@ struct Options {
   int max_tokens = 0;
   std::vector<std::string> stop;
   SamplingOptions sampling;
+  GroundingFlags grounding;
 };
 
-std::vector<int> prompt_ids(const Engine& engine, const Options& options) {
+// The conversation to be answered; with --raw, the text as one message.
+std::vector<Message> conversation(const Options& options) {
   std::string text = options.prompt;
   if (text == "-") text.assign(std::istreambuf_iterator<char>(std::cin), {});
   SH_CHECK(!text.empty(), kUsage,
            "the prompt is empty; give some text, or - to read it from standard input");
-  if (options.raw) return engine.text_prompt(text);
   std::vector<Message> messages;
   if (!options.system.empty()) messages.push_back({"system", options.system});
   messages.push_back({"user", text});
-  return engine.chat_prompt(messages);
+  return messages;
 }
 
-void print_json(const GenerateResult& result, uint64_t seed) {
-  const Json out = {{"text", result.text},
-                    {"prompt_tokens", result.prompt_tokens},
-                    {"completion_tokens", result.tokens.size()},
-                    {"finish_reason", finish_name(result.finish)},
-                    {"tokens_per_s", result.tokens_per_s()},
-                    {"seed", seed},
-                    {"prefill_s", result.prefill_s},
-                    {"decode_s", result.decode_s},
-                    {"tokens", result.tokens}};
+void print_json(const GroundedAnswer& result, uint64_t seed, Graph* graph, GroundingMode mode) {
+  Json out = {{"text", result.text},
+              {"prompt_tokens", result.prompt_tokens},
+              {"completion_tokens", result.tokens.size()},
+              {"finish_reason", finish_name(result.finish)},
+              {"tokens_per_s", result.tokens_per_s()},
+              {"seed", seed},
+              {"prefill_s", result.prefill_s},
+              {"decode_s", result.decode_s},
+              {"tokens", result.tokens}};
+  if (graph) {
+    out["annotations"] = annotations_json(*graph, result);
+    out["grounding"] = grounding_json(*graph, result, mode);
+  }
   std::puts(dump_json(out).c_str());
 }
 
 void generate(const Options& options) {
   Engine engine(find_model(options.model));
+  const std::unique_ptr<Graph> graph = options.raw ? nullptr : options.grounding.open();
+  const GroundingOptions grounding = options.grounding.options();
   GenerateRequest request;
-  request.prompt = prompt_ids(engine, options);
   request.max_tokens = options.max_tokens;
   request.sampling = options.sampling.resolve(engine.default_sampling());
   request.stop = options.stop;
@@ -61,9 +68,16 @@ void generate(const Options& options) {
     std::fflush(stdout);
     return true;
   };
-  const GenerateResult result =
-      engine.generate(request, options.json ? Engine::OnPiece() : Engine::OnPiece(print_piece));
-  if (options.json) return print_json(result, request.sampling.seed);
+  const Engine::OnPiece on_piece = options.json ? Engine::OnPiece() : Engine::OnPiece(print_piece);
+  GroundedAnswer result;
+  const std::vector<Message> messages = conversation(options);
+  if (options.raw) {
+    request.prompt = engine.text_prompt(messages.back().content);
+    static_cast<GenerateResult&>(result) = engine.generate(request, on_piece);
+  } else {
+    result = answer_grounded(engine, graph.get(), messages, request, grounding, on_piece);
+  }
+  if (options.json) return print_json(result, request.sampling.seed, graph.get(), grounding.mode);
   std::puts("");
   if (isatty(STDERR_FILENO))
     fmt::print(stderr, "[{} tokens, {:.0f} tokens/s, {}, seed {}]\n", result.tokens.size(),
@@ -87,6 +101,7 @@ void add_generate(CLI::App& app) {
       ->allow_extra_args(false);
   verb->add_flag("--json", options->json, "print one JSON object at the end instead of streaming");
   options->sampling.add_to(*verb);
+  options->grounding.add_to(*verb);
   verb->footer(
       "Examples:\n"
       "  shenhong generate '写一首七言绝句，题目是秋夜'\n"

@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <memory>
 
+#include "cli/grounding_options.h"
 #include "cli/verbs.h"
 #include "core/error.h"
 #include "knowledge/ask.h"
@@ -25,8 +25,7 @@ using Options = std::shared_ptr<KgOptions>;
 
 fs::path graph_path(const KgOptions& options) {
   if (!options.graph.empty()) return options.graph;
-  const char* set = std::getenv("SHENHONG_GRAPH");
-  return set && *set ? set : "data/graph.kg";
+  return default_graph();
 }
 
 std::vector<std::string> split_list(const std::string& text) {

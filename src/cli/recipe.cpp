@@ -18,8 +18,8 @@ Recipe load_recipe(const fs::path& path) {
   recipe.name = path.stem().string();
   for (const auto& [section, ignored] : json.items())
     SH_CHECK(section == "data" || section == "model" || section == "pretrain" || section == "dialogues" ||
-                 section == "chat" || section == "eval",
-             kUsage, "{}: unknown section [{}]; known: data, model, pretrain, dialogues, chat, eval", where, section);
+                 section == "lookups" || section == "chat" || section == "eval",
+             kUsage, "{}: unknown section [{}]; known: data, model, pretrain, dialogues, lookups, chat, eval", where, section);
   for (const char* section : {"data", "model", "pretrain"})
     SH_CHECK(json.contains(section), kUsage, "{}: has no section [{}]", where, section);
 
@@ -33,6 +33,7 @@ Recipe load_recipe(const fs::path& path) {
   read("pretrain", recipe.pretrain);
   read("chat", recipe.chat);
   read("dialogues", recipe.dialogues);
+  read("lookups", recipe.lookups);
   read("eval", recipe.eval);
   recipe.pretrain.validate(where + " [pretrain]", recipe.model);
   recipe.chat.validate(where + " [chat]", recipe.model);

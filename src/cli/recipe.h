@@ -4,6 +4,7 @@
 //   [model]      DeepSeek-V3's config keys; vocab_size and the token ids come from the tokenizer
 //   [pretrain]   the first stage                        -> runs/NAME/pretrain
 //   [dialogues]  chat data made from the corpora        -> data/NAME/dialogues
+//   [lookups]    chat data made from a knowledge graph  -> data/NAME/lookups
 //   [chat]       the second stage                       -> runs/NAME/chat
 //   [eval]       what the report measures               -> runs/NAME/report.md, runs/NAME/model
 #pragma once
@@ -13,6 +14,7 @@
 #include "core/file.h"
 #include "data/config.h"
 #include "data/dialogues.h"
+#include "grounding/lookup_dialogues.h"
 #include "model/config.h"
 #include "train/trainer.h"
 
@@ -51,10 +53,12 @@ struct Recipe {
   TrainConfig pretrain;
   ChatConfig chat;
   DialogueConfig dialogues;
+  LookupConfig lookups;
   EvalConfig eval;
 
   fs::path data_directory() const { return fs::path("data") / name; }
   fs::path dialogue_directory() const { return data_directory() / "dialogues"; }
+  fs::path lookup_directory() const { return data_directory() / "lookups"; }
   fs::path tokenizer_path() const { return data_directory() / "tokenizer.json"; }
   fs::path run_directory() const { return fs::path("runs") / name; }
   fs::path model_directory() const { return run_directory() / "model"; }

@@ -63,6 +63,7 @@ void add_text(Sources& sources, const Recipe& recipe) {
 
 void add_dialogues(Sources& sources, const Recipe& recipe) {
   add_source(sources, recipe.dialogue_directory(), 1, Packing::kWhole);
+  if (!recipe.lookups.graph.empty()) add_source(sources, recipe.lookup_directory(), 1, Packing::kWhole);
 }
 
 double weighted_tokens(const std::vector<MixtureEntry>& entries) {
@@ -110,18 +111,31 @@ std::string run_data_stage(const Recipe& recipe) {
   const DataReport report = prepare(recipe.data, options);
   std::string markdown = report_markdown(report);
 
-  const std::string inputs = dump_json({{"dialogues", fields_to_json(recipe.dialogues)},
-                                        {"templates", hash_hex(read_file(recipe.dialogue_templates()))},
-                                        {"report", hash_hex(read_file(out / "report.json"))},
-                                        {"tokenizer", hash_hex(read_file(recipe.tokenizer_path()))}});
-  const fs::path marker = recipe.dialogue_directory() / "done.json";
-  if (is_done(marker, inputs)) return markdown;
-  const auto counts = write_dialogues(recipe.dialogues, recipe.dialogue_templates(), out, recipe.dialogue_directory());
-  index_training_lines(out).save(out / "poem_lines.idx");
-  write_dialogue_shards(recipe.dialogue_directory(), recipe.tokenizer_path(), ChatTemplate::deepseek());
-  write_file(marker, inputs);
-  markdown += "\n| dialogues | count |\n|---|---|\n";
-  for (const auto& [kind, count] : counts) markdown += fmt::format("| {} | {} |\n", kind, count);
+  const auto hash_of = [](const fs::path& file) { return hash_hex(read_file(file)); };
+  const Json prepared = {{"templates", hash_of(recipe.dialogue_templates())},
+                         {"report", hash_of(out / "report.json")},
+                         {"tokenizer", hash_of(recipe.tokenizer_path())}};
+  // Dialogues in a folder of their own, made again when what they are made of has changed.
+  const auto make = [&](const fs::path& directory, Json inputs, const auto& write) {
+    inputs["prepared"] = prepared;
+    const fs::path marker = directory / "done.json";
+    if (is_done(marker, dump_json(inputs))) return;
+    const auto counts = write();
+    write_dialogue_shards(directory, recipe.tokenizer_path(), ChatTemplate::deepseek());
+    write_file(marker, dump_json(inputs));
+    markdown += "\n| dialogues | count |\n|---|---|\n";
+    for (const auto& [kind, count] : counts) markdown += fmt::format("| {} | {} |\n", kind, count);
+  };
+  make(recipe.dialogue_directory(), {{"dialogues", fields_to_json(recipe.dialogues)}}, [&] {
+    index_training_lines(out).save(out / "poem_lines.idx");
+    return write_dialogues(recipe.dialogues, recipe.dialogue_templates(), out, recipe.dialogue_directory());
+  });
+  if (recipe.lookups.graph.empty()) return markdown;
+  Json inputs = {{"lookups", fields_to_json(recipe.lookups)}, {"questions", hash_of(recipe.lookups.questions)}};
+  for (const std::string& file : recipe.lookups.graph) inputs["graph"].push_back(hash_of(file));
+  make(recipe.lookup_directory(), std::move(inputs), [&] {
+    return write_lookup_dialogues(recipe.lookups, recipe.dialogue_templates(), out, recipe.lookup_directory());
+  });
   return markdown;
 }
 

@@ -76,13 +76,23 @@ std::set<std::string> words_in_rhythm(const Verse& verse) {
   return words;
 }
 
+// The first half of a regulated verse (截句): of the four forms the five-character quatrain is the rarest by
+// far, and of few poems a model learns lines instead of the form.
+Verse quatrain_of(const Verse& verse) {
+  Verse quatrain = verse;
+  quatrain.form = PoemForm::kWujue;
+  quatrain.famous = false;
+  quatrain.rows.resize(2);
+  return quatrain;
+}
+
 }  // namespace
 
 std::vector<std::string> Verse::lines() const { return parse_poem(joined(rows)).lines; }
 
 std::string Verse::answer() const {
   std::string text = "《" + title + "》";
-  if (form != PoemForm::kOther) text += form_and_rhyme(lines());
+  if (form != PoemForm::kOther) text += rhyme_plan(lines());
   for (const std::string& row : rows) text += "\n" + row;
   return text;
 }
@@ -119,6 +129,7 @@ void MaterialCollector::add(const Document& document) {
     verse.title = tune_name(field("tune"));
     if (verse.title.empty() || !all_han(verse.title)) return;
   }
+  if (verse.form == PoemForm::kWulv) material_.verses.push_back(quatrain_of(verse));
   material_.verses.push_back(std::move(verse));
 }
 

@@ -166,7 +166,7 @@ class DialogueMaker {
     constexpr Share kShares[] = {
         {"poem_form_topic", 40, true, false, false},   {"poem_form", 16, false, false, false},
         {"poem_form_rhyme", 4, false, false, false},   {"poem_topic", 10, true, false, false},
-               {"poem_titled", 9, false, true, false},
+        {"poem_titled", 9, false, true, false},
         {"poem_poet", 5, false, false, true},          {"poem_form_poet", 8, false, false, true},
         {"poem_form_topic_poet", 8, true, false, true}};
     int left = int(dice.below(100));
@@ -380,8 +380,28 @@ Json dialogue_to_json(const Dialogue& dialogue) {
   Json messages = Json::array();
   for (const Message& message : dialogue.messages) {
     messages.push_back({{"role", message.role}, {"content", message.content}});
+    if (!message.markup.empty()) messages.back()["markup"] = message.markup;
+    if (!message.learn) messages.back()["learn"] = false;
   }
   return {{"kind", dialogue.kind}, {"messages", std::move(messages)}};
+}
+
+DialogueWriter::DialogueWriter(const fs::path& directory, uint64_t seed, double validation_share)
+    : train_(directory / "train.jsonl.zst"),
+      valid_(directory / "valid.jsonl.zst"),
+      seed_(seed),
+      validation_share_(validation_share) {}
+
+void DialogueWriter::add(const Dialogue& dialogue) {
+  const bool held_out = uniform(seed_, fnv1a("validation"), count_++) < validation_share_;
+  (held_out ? valid_ : train_).write(dump_json(dialogue_to_json(dialogue)) + "\n");
+  ++kinds_[dialogue.kind];
+}
+
+std::map<std::string, int64_t> DialogueWriter::finish() {
+  train_.finish();
+  valid_.finish();
+  return std::move(kinds_);
 }
 
 std::map<std::string, int64_t> write_dialogues(const DialogueConfig& config,
@@ -389,18 +409,9 @@ std::map<std::string, int64_t> write_dialogues(const DialogueConfig& config,
                                                const fs::path& out) {
   const DialogueTemplates sentences = DialogueTemplates::read(templates);
   const DialogueMaterial material = read_material(sentences, prepared);
-  ZstdWriter train(out / "train.jsonl.zst"), valid(out / "valid.jsonl.zst");
-  std::map<std::string, int64_t> kinds;
-  int64_t count = 0;
-  make_dialogues(material, sentences, config, [&](Dialogue&& dialogue) {
-    const bool held_out =
-        uniform(config.seed, fnv1a("validation"), uint64_t(count++)) < config.validation_share;
-    (held_out ? valid : train).write(dump_json(dialogue_to_json(dialogue)) + "\n");
-    ++kinds[dialogue.kind];
-  });
-  train.finish();
-  valid.finish();
-  return kinds;
+  DialogueWriter writer(out, config.seed, config.validation_share);
+  make_dialogues(material, sentences, config, [&](Dialogue&& dialogue) { writer.add(dialogue); });
+  return writer.finish();
 }
 
 }  // namespace shenhong

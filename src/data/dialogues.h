@@ -10,6 +10,7 @@
 
 #include "core/fields.h"
 #include "core/file.h"
+#include "core/lines.h"
 #include "data/dialogue_material.h"
 #include "data/dialogue_templates.h"
 #include "text/chat_template.h"
@@ -59,8 +60,23 @@ struct DialogueConfig {
 void make_dialogues(const DialogueMaterial& material, const DialogueTemplates& templates,
                     const DialogueConfig& config, const std::function<void(Dialogue&&)>& take);
 
-// {"kind": ..., "messages": [{"role": ..., "content": ...}, ...]}
+// {"kind": ..., "messages": [{"role": ..., "content": ..., "markup": [[begin, end], ...], "learn": false},
+// ...]}; the last two only where they say something.
 Json dialogue_to_json(const Dialogue& dialogue);
+
+// DIR/train.jsonl.zst and DIR/valid.jsonl.zst; a dialogue's place in the sequence tells its side.
+class DialogueWriter {
+ public:
+  DialogueWriter(const fs::path& directory, uint64_t seed, double validation_share);
+  void add(const Dialogue& dialogue);
+  std::map<std::string, int64_t> finish();  // the dialogues per kind
+
+ private:
+  ZstdWriter train_, valid_;
+  std::map<std::string, int64_t> kinds_;
+  uint64_t seed_, count_ = 0;
+  double validation_share_;
+};
 
 // Writes OUT/train.jsonl.zst and OUT/valid.jsonl.zst from the output of `shenhong data`; returns
 // the dialogues per kind.

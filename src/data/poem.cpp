@@ -16,8 +16,10 @@ constexpr std::u32string_view kLineEnds = U"，。！？；：、,.!?;:\n";
 constexpr std::u32string_view kNoPartOfLines = U"“”‘’「」『』\"' \t\r\u3000";
 
 bool is_form_and_rhyme(std::string_view text) {
-  const size_t dot = text.find("·");
-  return dot != text.npos && (text.ends_with("韵") || text.ends_with("声")) && text.find("，") == text.npos;
+  const std::string_view form = text.substr(0, text.find("·"));
+  const bool names_form = form == form_name(PoemForm::kOldStyle) ||
+                          std::ranges::any_of(kRegulatedForms, [&](const FormShape& shape) { return shape.name == form; });
+  return names_form && form.size() < text.size();
 }
 
 }  // namespace
@@ -115,6 +117,14 @@ std::string form_and_rhyme(const std::vector<std::string>& lines) {
   if (form == PoemForm::kOther || !rhymes(lines)) return "";
   const int group = std::countr_zero(shared_rhymes(rhyme_words(lines)));
   return fmt::format("{}·{}", form_name(form), short_rhyme_name(group));
+}
+
+std::string rhyme_plan(const std::vector<std::string>& lines) {
+  std::string plan = form_and_rhyme(lines);
+  if (plan.empty()) return plan;
+  plan += "·";
+  for (const char32_t word : rhyme_words(lines)) append_utf8(plan, word);
+  return plan;
 }
 
 std::string format_poem(const std::string& title, const std::vector<std::string>& lines) {

@@ -28,7 +28,7 @@ std::string_view form_name(PoemForm form);
 
 // Lines (句) are what stands between two marks of ，。！？；：、 or line breaks; they hold no
 // marks, no quotation marks and no white space. `title` is that of a first row 《…》, else empty; a
-// form_and_rhyme after it is no line.
+// form_and_rhyme or rhyme_plan after it is no line.
 struct Poem {
   std::string title;
   std::vector<std::string> lines;
@@ -51,6 +51,10 @@ bool rhymes(const std::vector<std::string>& lines);
 // the rhyme before the first line is an old custom (限韵), and it gives a model that writes from left to
 // right the one thing that the even lines have in common.
 std::string form_and_rhyme(const std::vector<std::string>& lines);
+
+// The same with the rhyme words themselves: 七绝·东韵·红风中. Written in a row they are easy to choose; at the
+// end of its line each is only to be copied, as a poet does who writes to given rhymes (次韵).
+std::string rhyme_plan(const std::vector<std::string>& lines);
 
 // 东韵 of 上平一东; oblique groups keep their names, 第三部仄声.
 std::string short_rhyme_name(int group);

@@ -5,6 +5,7 @@
 
 #include "infer/stop_strings.h"
 #include "model/model_directory.h"
+#include "text/special_tokens.h"
 
 namespace shenhong {
 namespace {
@@ -31,7 +32,12 @@ class Answer {
         text_(text) {}
 
   // False when the caller cancels.
-  bool push(int id) { return show(stops_.push(decoder_.push(id))); }
+  bool push(int id) { return push(decoder_.push(id)); }
+  bool push(std::string_view text) {
+    pushed_ += text.size();
+    return show(stops_.push(text));
+  }
+  size_t pushed() const { return pushed_; }  // bytes, those that a stop string holds back included
   // Bytes of a character that never became whole are dropped.
   bool finish() { return show(stops_.finish()); }
   bool stopped() const { return stops_.stopped(); }
@@ -44,6 +50,7 @@ class Answer {
   }
 
   StreamDecoder decoder_;
+  size_t pushed_ = 0;
   StopStrings stops_;
   const Engine::OnPiece& on_piece_;
   std::string& text_;
@@ -74,6 +81,8 @@ Engine::Engine(const fs::path& model_directory)
   SH_CHECK(tokenizer_.vocab_size() <= config().vocab_size, kBadInput,
            "{}: tokenizer.json has {} tokens, but config.json says vocab_size = {}",
            model_directory.string(), tokenizer_.vocab_size(), config().vocab_size);
+  for (const std::string_view name : {kKgEntity, kKgRelation, kKgValue, kKgEnd, kKgNull, kKgInverse})
+    if (const auto id = tokenizer_.token_id(name); id && tokenizer_.is_special(*id)) look_up_tokens_.push_back(*id);
 }
 
 std::vector<int> Engine::chat_prompt(const std::vector<Message>& messages) const {
@@ -149,18 +158,36 @@ GenerateResult Engine::generate(const GenerateRequest& request, const OnPiece& o
   const auto is_end = [&](int id) {
     return std::ranges::find(generation_.end_tokens, id) != generation_.end_tokens.end();
   };
-  for (;;) {
-    const int id = sampler.sample(logits, context);
-    if (is_end(id)) break;
+  const std::span<const int> banned = request.guide ? request.guide->banned() : look_up_tokens_;
+  const auto append = [&](int id) {
     result.tokens.push_back(id);
     context.push_back(id);
-    const bool go_on = answer.push(id);
+  };
+  for (;;) {
+    bool go_on = true, ended = false;
+    std::vector<int> written;
+    if (auto writing = request.guide ? request.guide->write(logits, answer.pushed()) : std::nullopt) {
+      if (result.tokens.size() + writing->tokens.size() > limit) {
+        result.finish = Finish::kLength;
+        break;
+      }
+      written = std::move(writing->tokens);
+      std::ranges::for_each(written, append);
+      go_on = answer.push(writing->shown);
+      ended = writing->end;
+    } else {
+      const int id = sampler.sample(logits, context, banned);
+      if (is_end(id)) break;
+      written = {id};
+      append(id);
+      go_on = answer.push(id);
+    }
     if (!go_on || stop.stop_requested())
       result.finish = Finish::kCancelled;
-    else if (!answer.stopped() && result.tokens.size() == limit)
+    else if (!ended && !answer.stopped() && result.tokens.size() == limit)
       result.finish = Finish::kLength;
-    if (result.finish != Finish::kStop || answer.stopped()) break;
-    logits = read(std::span(&id, 1));
+    if (result.finish != Finish::kStop || ended || answer.stopped()) break;
+    logits = read(written);
   }
   if (result.finish != Finish::kCancelled) answer.finish();
   result.decode_s = seconds_since(start);

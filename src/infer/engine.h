@@ -10,6 +10,7 @@
 
 #include "infer/decoder.h"
 #include "infer/generation_config.h"
+#include "infer/guide.h"
 #include "infer/kv_cache.h"
 #include "infer/sampler.h"
 #include "model/model.h"
@@ -23,6 +24,7 @@ struct GenerateRequest {
   int max_tokens = 0;       // of the answer; 0: until the context is full
   SamplingConfig sampling;
   std::vector<std::string> stop;  // the answer ends before the first of these
+  Guide* guide = nullptr;         // writes along; null: nobody does, and nothing is looked up
 };
 
 enum class Finish { kStop, kLength, kCancelled };
@@ -31,7 +33,7 @@ std::string_view finish_name(Finish finish);
 
 struct GenerateResult {
   std::string text;         // valid UTF-8; stop strings and control tokens are not part of it
-  std::vector<int> tokens;  // what was drawn, without the end token
+  std::vector<int> tokens;  // what was drawn or written by the guide, without the end token
   Finish finish = Finish::kStop;
   int prompt_tokens = 0;
   int cached_tokens = 0;  // of the prompt, that the cache held from the call before
@@ -64,6 +66,8 @@ class Engine {
   const Model<float>& model() const { return *model_; }
   const Tokenizer& tokenizer() const { return tokenizer_; }
   const ChatTemplate& chat_template() const { return chat_template_; }
+  const std::vector<int>& look_up_tokens() const { return look_up_tokens_; }
+  const std::vector<int>& end_tokens() const { return generation_.end_tokens; }
   const SamplingConfig& default_sampling() const { return generation_.sampling; }
   const std::string& name() const { return name_; }  // the directory's
   int context_tokens() const { return config().max_position_embeddings; }
@@ -89,6 +93,7 @@ class Engine {
   GenerationConfig generation_;
   Decoder decoder_;
   KvCache cache_;
+  std::vector<int> look_up_tokens_;  // those of special_tokens.h that the vocabulary has
   std::vector<int> cached_;  // the tokens whose rows the cache holds
 };
 

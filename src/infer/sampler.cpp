@@ -55,7 +55,8 @@ uint64_t random_seed() {
 Sampler::Sampler(const SamplingConfig& config) : config_(config) { config_.validate("sampling"); }
 
 std::span<const Sampler::Candidate> Sampler::law(std::span<const float> logits,
-                                                 std::span<const int> context) {
+                                                 std::span<const int> context,
+                                                 std::span<const int> banned) {
   SH_ASSERT(!logits.empty());
   float top = -std::numeric_limits<float>::infinity();
   for (size_t id = 0; id < logits.size(); ++id) {
@@ -67,6 +68,8 @@ std::span<const Sampler::Candidate> Sampler::law(std::span<const float> logits,
            top);
   logits_.assign(logits.begin(), logits.end());
   penalise(context);
+  for (const int id : banned)
+    if (size_t(id) < logits_.size()) logits_[size_t(id)] = -std::numeric_limits<float>::infinity();
 
   kept_.resize(logits_.size());
   for (size_t id = 0; id < logits_.size(); ++id) kept_[id] = {int(id), logits_[id], 0};
@@ -84,8 +87,8 @@ std::span<const Sampler::Candidate> Sampler::law(std::span<const float> logits,
   return kept_;
 }
 
-int Sampler::sample(std::span<const float> logits, std::span<const int> context) {
-  law(logits, context);
+int Sampler::sample(std::span<const float> logits, std::span<const int> context, std::span<const int> banned) {
+  law(logits, context, banned);
   const double u = uniform(config_.seed, kDrawStream, context.size());
   double sum = 0;
   for (const Candidate& c : kept_) {

@@ -23,24 +23,6 @@ bool overlap(size_t a_begin, size_t a_end, size_t b_begin, size_t b_end) {
   return a_begin < b_end && b_begin < a_end;
 }
 
-// Validity is written as years or dates, with a sign before Christ; the year decides, then the
-// text.
-bool holds_at(const Fact& fact, const std::string& as_of) {
-  if (as_of.empty()) return true;
-  const auto before = [](const std::string& a, const std::string& b) {
-    const long long x = std::atoll(a.c_str()), y = std::atoll(b.c_str());
-    return x != y ? x < y : a < b && a.size() == b.size();
-  };
-  return (fact.valid_from.empty() || !before(as_of, fact.valid_from)) &&
-         (fact.valid_to.empty() || !before(fact.valid_to, as_of));
-}
-
-std::string year_text(long long year, Language language) {
-  if (language == Language::kChinese)
-    return year < 0 ? fmt::format("公元前{}年", -year) : fmt::format("{}年", year);
-  return year < 0 ? fmt::format("{} BC", -year) : fmt::format("{}", year);
-}
-
 // Writes an answer's text and notes where its citations stand.
 class Writer {
  public:
@@ -65,95 +47,22 @@ class Writer {
 
 }  // namespace
 
-std::string Asker::name_of(TermId id, Language language) {
-  const Term term = store_.term(id);
-  if (term.is_literal()) return term.value;
-  std::string any;
-  for (const std::string_view iri : iri::kNames) {
-    const TermId predicate = store_.find(Term::iri(std::string(iri)));
-    if (predicate == 0) continue;
-    for (const Fact& fact : store_.facts(id, predicate)) {
-      const Term name = store_.term(fact.object);
-      if (name.language.starts_with(language_tag(language))) return name.value;
-      if (any.empty()) any = name.value;
-    }
-  }
-  return any.empty() ? term.value.substr(term.value.find_last_of("/#:") + 1) : any;
-}
-
-std::string Asker::object_text(const Fact& fact, Language language) {
-  const Term object = store_.term(fact.object);
-  const Relation* relation = relations_.find(fact.predicate);
-  const auto number = object.as_integer();
-  if (number && relation && relation->question == "何时") return year_text(*number, language);
-  return object.is_literal() ? object.value : name_of(fact.object, language);
-}
-
-// What holds at the asked time, the most trusted first. Of a text in several languages the caller
-// takes its own.
-std::vector<Fact> Asker::look_up(TermId entity, Direction direction, const AskOptions& options,
-                                 Answer& answer) {
-  ++answer.look_ups;
-  std::vector<Fact> facts = direction.inverse ? store_.facts_to(entity, direction.relation)
-                                              : store_.facts(entity, direction.relation);
-  std::erase_if(facts, [&](const Fact& fact) { return !holds_at(fact, options.as_of); });
-  std::ranges::stable_sort(facts, [&](const Fact& a, const Fact& b) {
-    const double trust_a = store_.source(a.source).trust, trust_b = store_.source(b.source).trust;
-    return trust_a != trust_b ? trust_a > trust_b : a.confidence > b.confidence;
-  });
-  const Relation* relation = relations_.find(direction.relation);
-  if (relation && relation->functional && !direction.inverse && !facts.empty()) {
-    const double trust = store_.source(facts[0].source).trust;
-    std::erase_if(facts,
-                  [&](const Fact& fact) { return store_.source(fact.source).trust < trust; });
-  }
-  return facts;
-}
-
-namespace {
-
-// Texts in the question's language where there are any; each value once, with its first fact.
-template <class TextOf>
-std::vector<std::pair<std::string, Fact>> values(Store& store, const std::vector<Fact>& facts,
-                                                 bool inverse, Language language,
-                                                 TextOf&& text_of) {
-  bool own_language = false;
-  const auto tag = [&](const Fact& fact) {
-    return inverse ? std::string() : store.term(fact.object).language;
-  };
-  for (const Fact& fact : facts) own_language |= tag(fact).starts_with(language_tag(language));
-  std::vector<std::pair<std::string, Fact>> out;
-  std::set<std::string> seen;
-  for (const Fact& fact : facts) {
-    const std::string of = tag(fact);
-    if (own_language && !of.empty() && !of.starts_with(language_tag(language))) continue;
-    std::string text = text_of(fact);
-    if (seen.insert(text).second) out.emplace_back(std::move(text), fact);
-  }
-  return out;
-}
-
-}  // namespace
-
 // Walks the path and says what each step found; false when a step finds nothing.
 bool Asker::say_path(TermId entity, const std::vector<Direction>& path, Language language,
                      const AskOptions& options, Answer& answer) {
   struct Step {
     TermId from;
     Direction direction;
-    std::vector<std::pair<std::string, Fact>> found;
+    std::vector<Value> found;
   };
   std::vector<Step> steps;
   TermId at = entity;
   for (size_t hop = 0; hop < path.size(); ++hop) {
     const Direction direction = path[hop];
-    const auto facts = look_up(at, direction, options, answer);
-    steps.push_back(
-        {at, direction, values(store_, facts, direction.inverse, language, [&](const Fact& fact) {
-           return direction.inverse ? name_of(fact.subject, language) : object_text(fact, language);
-         })});
+    ++answer.look_ups;
+    steps.push_back({at, direction, look_up_.values(at, direction, language, options.as_of)});
     if (steps.back().found.empty()) return false;
-    const Fact& first = steps.back().found[0].second;
+    const Fact& first = steps.back().found[0].fact;
     at = direction.inverse ? first.subject : first.object;
     if (hop + 1 < path.size() && store_.term(at).is_literal()) return false;
   }
@@ -166,7 +75,7 @@ bool Asker::say_path(TermId entity, const std::vector<Direction>& path, Language
     const Relation* relation = relations_.find(step.direction.relation);
     const std::string_view label =
         relation ? relation->label(language, step.direction.inverse) : "";
-    const std::string subject = name_of(step.from, language);
+    const std::string subject = look_up_.name_of(step.from, language);
     const bool last = hop + 1 == steps.size();
     const size_t shown = last ? std::min(step.found.size(), size_t(options.max_facts)) : 1;
     if (hop > 0) writer.say("，", "; ");
@@ -177,22 +86,18 @@ bool Asker::say_path(TermId entity, const std::vector<Direction>& path, Language
                              shown > 1 ? "are" : "is"));
     for (size_t i = 0; i < shown; ++i) {
       if (i > 0) writer.say("、", ", ");
-      std::string text = step.found[i].first;
-      // A sentence that ends inside ours.
-      while (text.ends_with("。")) text.resize(text.size() - std::string_view("。").size());
-      writer.say(text);
+      writer.say(step.found[i].text);
       // What follows from a first hop cites it, too.
       std::vector<Fact> facts;
-      if (hop > 0) facts.push_back(steps[0].found[0].second);
-      facts.push_back(step.found[i].second);
+      if (hop > 0) facts.push_back(steps[0].found[0].fact);
+      facts.push_back(step.found[i].fact);
       writer.cite(std::move(facts));
     }
     if (shown < step.found.size() && last) {
       writer.say(fmt::format("等（共{}项）", step.found.size()),
                  fmt::format(" and others ({} in all)", step.found.size()));
     }
-    const bool functional = relation && relation->functional && !step.direction.inverse;
-    if (functional && step.found.size() > 1 && last)
+    if (last && look_up_.disagree(step.direction, step.found))
       writer.say("（来源不一致）", " (sources disagree)");
   }
   writer.say("。", ".");
@@ -203,7 +108,7 @@ bool Asker::say_path(TermId entity, const std::vector<Direction>& path, Language
 // graph describes its relations. False when it says nothing of the entity.
 bool Asker::describe(TermId entity, Language language, const AskOptions& options, Answer& answer) {
   Writer writer(answer, language);
-  const std::string name = name_of(entity, language);
+  const std::string name = look_up_.name_of(entity, language);
   ++answer.look_ups;
   std::vector<std::pair<TermId, std::vector<Fact>>> by_relation;
   for (const Fact& fact : store_.facts_about(entity)) {
@@ -221,8 +126,7 @@ bool Asker::describe(TermId entity, Language language, const AskOptions& options
   int said = 0;
   for (const auto& [predicate, facts] : by_relation) {
     if (said == kDescribedFacts) break;
-    const auto found = values(store_, facts, false, language,
-                              [&](const Fact& fact) { return object_text(fact, language); });
+    const std::vector<Value> found = look_up_.in_words(facts, false, language);
     if (found.empty()) continue;
     const std::string_view label = relations_.find(predicate)->label(language);
     if (said == 0)
@@ -230,8 +134,8 @@ bool Asker::describe(TermId entity, Language language, const AskOptions& options
     else
       writer.say("；", "; ");
     writer.say(fmt::format("{}{}", label, language == Language::kChinese ? "为" : " "));
-    writer.say(found[0].first);
-    writer.cite({found[0].second});
+    writer.say(found[0].text);
+    writer.cite({found[0].fact});
     ++said;
   }
   if (said == 0) return false;
@@ -335,7 +239,7 @@ void Asker::abstain(TermId entity, Direction missing, Language language, Answer&
     return writer.say("问题里没有图谱认识的名称。",
                       "The question names nothing that the graph knows.");
   answer.entities = {entity};
-  const std::string name = name_of(entity, language);
+  const std::string name = look_up_.name_of(entity, language);
   const Relation* relation = relations_.find(missing.relation);
   if (!relation)
     return writer.say(fmt::format("图谱知道“{}”，但没有问题所问的内容。", name),
@@ -376,8 +280,8 @@ Json Asker::to_json(const Answer& answer, Language language) {
     Json facts = Json::array();
     for (const Fact& fact : citation.facts) {
       facts.push_back(fact_to_json(store_, fact));
-      facts.back()["subject"] = name_of(fact.subject, language);
-      facts.back()["object"] = object_text(fact, language);
+      facts.back()["subject"] = look_up_.name_of(fact.subject, language);
+      facts.back()["object"] = look_up_.object_text(fact, language);
     }
     citations.push_back({{"index", citations.size() + 1},
                          {"start_index", citation.begin},

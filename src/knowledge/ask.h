@@ -9,6 +9,7 @@
 
 #include "core/json.h"
 #include "knowledge/linker.h"
+#include "knowledge/look_up.h"
 #include "knowledge/relations.h"
 #include "knowledge/store.h"
 
@@ -43,14 +44,9 @@ struct AskOptions {
 class Asker {
  public:
   Asker(Store& store, const Linker& linker, const Relations& relations)
-      : store_(store), linker_(linker), relations_(relations) {}
+      : store_(store), linker_(linker), relations_(relations), look_up_(store, relations) {}
 
   Answer ask(std::string_view question, const AskOptions& options = {});
-
-  // The name of an entity, or a literal's text, in this language where there is one.
-  std::string name_of(TermId id, Language language);
-  // The same of a fact's object, years as years: 公元前221年, 221 BC.
-  std::string object_text(const Fact& fact, Language language);
 
   // {"decision", "answer", "citations": [{"index", "start_index", "end_index", "facts": [...]}],
   // ...}
@@ -59,8 +55,6 @@ class Asker {
  private:
   std::vector<Mention> mentions_of(const FoldedText& folded, std::string_view question,
                                    const AskOptions& options) const;
-  std::vector<Fact> look_up(TermId entity, Direction direction, const AskOptions& options,
-                            Answer& answer);
   bool say_path(TermId entity, const std::vector<Direction>& path, Language language,
                 const AskOptions& options, Answer& answer);
   bool try_path(const Mention& mention, const std::vector<Direction>& path, Language language,
@@ -71,6 +65,7 @@ class Asker {
   Store& store_;
   const Linker& linker_;
   const Relations& relations_;
+  LookUp look_up_;
 };
 
 }  // namespace shenhong

@@ -35,20 +35,42 @@ constexpr const char* kDeepseek =
 {%- if add_generation_prompt -%}{{- '<｜Assistant｜>' -}}{%- endif -%}
 )";
 
-// Marks in `learn` what the assistant says. Only markup can be a special token, so nobody's words
-// can open or close a turn.
-std::vector<uint8_t> assistant_turns(const Tokenizer& tokenizer, const std::vector<int>& ids) {
+// Marks what is to be learnt of what the assistant says. Only markup can be a special token, so nobody's
+// words can open or close a turn.
+std::vector<uint8_t> learnt_tokens(const Tokenizer& tokenizer, const std::vector<Message>& messages,
+                                   const std::vector<int>& ids) {
   const std::optional<int> assistant = tokenizer.token_id(kAssistant);
   SH_CHECK(assistant && tokenizer.is_special(*assistant), kBadInput,
            "the tokenizer has no special token '{}'", kAssistant);
+  const std::optional<int> value = tokenizer.token_id(kKgValue), end = tokenizer.token_id(kKgEnd),
+                           null = tokenizer.token_id(kKgNull);
   std::vector<uint8_t> learn(ids.size(), 0);
-  bool speaking = false;
+  std::vector<bool> learn_turn;
+  for (const Message& message : messages)
+    if (message.role == "assistant") learn_turn.push_back(message.learn);
+  size_t turn = 0;
+  bool speaking = false, in_value = false;
   for (size_t i = 0; i < ids.size(); ++i) {
-    learn[i] = speaking;
-    if (ids[i] == *assistant) speaking = true;
+    learn[i] = speaking && !in_value && ids[i] != null;
+    if (ids[i] == *assistant) speaking = turn >= learn_turn.size() || learn_turn[turn], ++turn;
     if (ids[i] == tokenizer.eos_id()) speaking = false;
+    if (ids[i] == value) in_value = true;
+    if (ids[i] == end) in_value = false;
   }
   return learn;
+}
+
+jinja::Text content_of(const Message& message) {
+  jinja::Text text;
+  size_t at = 0;
+  for (const auto& [begin, end] : message.markup) {
+    SH_ASSERT(at <= begin && begin <= end && end <= message.content.size());
+    text.append(jinja::Text(message.content.substr(at, begin - at), true));
+    text.append(jinja::Text(message.content.substr(begin, end - begin), false));
+    at = end;
+  }
+  text.append(jinja::Text(message.content.substr(at), true));
+  return text;
 }
 
 }  // namespace
@@ -82,7 +104,7 @@ std::vector<ChatTemplate::Piece> ChatTemplate::render(const std::vector<Message>
   for (const Message& message : messages) {
     auto object = std::make_shared<std::vector<std::pair<std::string, Value>>>();
     object->emplace_back("role", Value{Text(message.role, true)});
-    object->emplace_back("content", Value{Text(message.content, true)});
+    object->emplace_back("content", Value{content_of(message)});
     list->push_back({std::move(object)});
   }
   std::vector<std::pair<std::string, Value>> variables;
@@ -118,7 +140,7 @@ ChatTokens encode_chat_for_training(const Tokenizer& tokenizer, const ChatTempla
                                     const std::vector<Message>& messages) {
   ChatTokens tokens;
   tokens.ids = encode_chat(tokenizer, chat, messages, false);
-  tokens.learn = assistant_turns(tokenizer, tokens.ids);
+  tokens.learn = learnt_tokens(tokenizer, messages, tokens.ids);
   return tokens;
 }
 

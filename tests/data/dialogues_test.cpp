@@ -142,7 +142,7 @@ TEST(Dialogues, a_poem_has_the_form_that_was_asked_for_and_rhymes) {
     const Poem poem = parse_poem(answer);
     EXPECT_TRUE(rhymes(poem.lines)) << answer;
     EXPECT_FALSE(poem.title.empty()) << answer;
-    const std::string heading = "《" + poem.title + "》" + form_and_rhyme(poem.lines) + "\n";
+    const std::string heading = "《" + poem.title + "》" + rhyme_plan(poem.lines) + "\n";
     EXPECT_EQ(answer, heading + format_poem("", poem.lines));
     const std::string note = form_and_rhyme(poem.lines), rhyme = note.substr(note.rfind("·") + 2);
     const bool asks_for_rhyme = dialogue.kind == "poem_form_rhyme";

@@ -1,0 +1,31 @@
+// --graph, --grounding, --as-of, --max-facts: which facts an answer may look up, and when.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <memory>
+#include <string>
+
+#include "grounding/look_up_guide.h"
+
+namespace shenhong {
+
+// The graph that is meant when none is named: SHENHONG_GRAPH, else data/graph.kg.
+fs::path default_graph();
+
+class GroundingFlags {
+ public:
+  void add_to(CLI::App& verb);
+
+  // Null with mode off, and when no graph was named and there is none in the usual place.
+  // Error(kBadInput) for a graph that was named and cannot be read.
+  std::unique_ptr<Graph> open() const;
+  // Error(kUsage) names a mode that there is not.
+  GroundingOptions options() const;
+
+ private:
+  std::string graph_, mode_ = "auto", as_of_;
+  int max_facts_ = 8;
+};
+
+}  // namespace shenhong

@@ -1,0 +1,35 @@
+// One span of a look-up, chosen token by token among the spellings that the graph knows: a lazy trie. A
+// model that wants something else is not bent to the nearest name: its span becomes free, and finds nothing.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+namespace shenhong {
+
+class SpanChoice {
+ public:
+  // `spellings`: token sequences; `ends`: the tokens that may close the span. Neither is copied.
+  SpanChoice(const std::vector<std::vector<int>>& spellings, std::vector<int> ends, const std::vector<bool>& special)
+      : spellings_(&spellings), ends_(std::move(ends)), special_(&special) {}
+
+  // The likeliest token that may come next; an end closes the span.
+  int next(std::span<const float> logits);
+
+  const std::vector<int>& tokens() const { return tokens_; }  // of the span, without the end
+  bool free() const { return free_; }
+  double probability() const { return probability_; }  // of all choices so far, under the model
+
+ private:
+  bool is_end(int id) const;
+
+  const std::vector<std::vector<int>>* spellings_;
+  std::vector<int> ends_;
+  const std::vector<bool>* special_;  // by id
+  std::vector<int> tokens_;
+  bool free_ = false;
+  double probability_ = 1;
+};
+
+}  // namespace shenhong
