@@ -9,11 +9,12 @@
 #include <memory>
 #include <optional>
 
+#include "cli/grounding_options.h"
 #include "cli/line_reader.h"
 #include "cli/model_option.h"
 #include "cli/sampling_options.h"
 #include "cli/verbs.h"
-#include "infer/engine.h"
+#include "grounding/grounded_answer.h"
 #include "text/utf8.h"
 
 namespace shenhong {
@@ -48,12 +49,15 @@ struct Options {
   std::string model, system;
   int max_tokens = 0;
   SamplingOptions sampling;
+  GroundingFlags grounding;
 };
 
 class Chat {
  public:
-  Chat(Engine& engine, const Options& options)
+  Chat(Engine& engine, Graph* graph, const Options& options)
       : engine_(engine),
+        graph_(graph),
+        grounding_(options.grounding.options()),
         sampling_(options.sampling.resolve(engine.default_sampling())),
         max_tokens_(options.max_tokens),
         fixed_seed_(options.sampling.fixes_seed()) {
@@ -67,9 +71,12 @@ class Chat {
   bool command(std::string_view line);  // false: leave
   void set_seed(std::string_view digits);
   void answer(const std::string& text);
-  std::vector<int> fit_prompt();
+  void fit_prompt();
+  void print_citations(const GroundedAnswer& answer);
 
   Engine& engine_;
+  Graph* graph_;
+  GroundingOptions grounding_;
   SamplingConfig sampling_;
   int max_tokens_;
   bool fixed_seed_;
@@ -146,8 +153,8 @@ void Chat::set_seed(std::string_view digits) {
   }
 }
 
-// The conversation as ids. When it has outgrown the context the oldest turns go, and we say so.
-std::vector<int> Chat::fit_prompt() {
+// When the conversation has outgrown the context the oldest turns go, and we say so.
+void Chat::fit_prompt() {
   const size_t first = system_.empty() ? 0 : 1;
   const size_t room = size_t(engine_.context_tokens()) * 3 / 4;  // the rest is for the answer
   bool dropped = false;
@@ -162,26 +169,36 @@ std::vector<int> Chat::fit_prompt() {
         "(上下文 {0} 个词元已满，最早的几轮不再计入 the context of {0} tokens is full: the oldest "
         "turns are left out)\n",
         engine_.context_tokens());
-  return prompt;
+}
+
+// What each [n] of the answer stands for.
+void Chat::print_citations(const GroundedAnswer& answer) {
+  for (size_t i = 0; i < answer.trace.citations.size(); ++i) {
+    const CitedFact& cited = answer.trace.citations[i];
+    const Source source = graph_->store.source(cited.fact.source);
+    fmt::print("  [{}] {} · {} · {} — {}\n", i + 1, cited.subject, cited.relation, cited.object, source.name);
+  }
 }
 
 void Chat::answer(const std::string& text) {
   messages_.push_back({"user", text});
   GenerateRequest request;
   try {
-    request.prompt = fit_prompt();
+    fit_prompt();
     request.max_tokens = max_tokens_;
     if (!fixed_seed_) sampling_.seed = random_seed();
     request.sampling = sampling_;
-    const GenerateResult result = engine_.generate(request, [](std::string_view piece) {
-      std::fwrite(piece.data(), 1, piece.size(), stdout);
-      std::fflush(stdout);
-      return interrupted == 0;
-    });
+    const GroundedAnswer result =
+        answer_grounded(engine_, graph_, messages_, request, grounding_, [](std::string_view piece) {
+          std::fwrite(piece.data(), 1, piece.size(), stdout);
+          std::fflush(stdout);
+          return interrupted == 0;
+        });
     messages_.push_back({"assistant", result.text});
     if (result.finish == Finish::kCancelled) fmt::print(" (已停止 stopped)");
     if (result.finish == Finish::kLength) fmt::print(" (到长度上限 length limit)");
     fmt::print("\n");
+    print_citations(result);
   } catch (const Error& e) {
     // A message that the model cannot take is no reason to lose the conversation.
     if (e.code() != Exit::kUsage) throw;
@@ -200,13 +217,15 @@ void add_chat(CLI::App& app) {
   verb->add_option("--max-tokens", options->max_tokens,
                    "longest answer; 0: until the context is full");
   options->sampling.add_to(*verb);
+  options->grounding.add_to(*verb);
   verb->footer(
       "Examples:\n"
       "  shenhong chat\n"
       "  shenhong chat --model models/mini --temperature 0.7 --seed 42");
   verb->callback([options] {
     Engine engine(find_model(options->model));
-    Chat(engine, *options).run();
+    const std::unique_ptr<Graph> graph = options->grounding.open();
+    Chat(engine, graph.get(), *options).run();
   });
 }
 

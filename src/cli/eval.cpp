@@ -1,6 +1,8 @@
 // shenhong eval SUITE --model DIR: what a model knows and can do, in numbers.
 #include <CLI/CLI.hpp>
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <memory>
 
@@ -8,12 +10,15 @@
 #include "cli/model_option.h"
 #include "cli/verbs.h"
 #include "core/error.h"
+#include "core/progress.h"
+#include "eval/facts.h"
 
 namespace shenhong {
 namespace {
 
 struct Options {
-  std::string model, data, lines;
+  std::string model, data, lines, split = "test", report;
+  FactEvalOptions facts;
   int samples = 200;
   uint64_t seed = 1;
   int64_t windows = 400;
@@ -52,6 +57,19 @@ void eval_poems(const Options& options) {
   fmt::print("rhyme by {}\n", dump_json(result["rhyme_table"]));
 }
 
+void eval_facts(Options& options) {
+  options.facts.split = options.split == "train" ? Split::kTrain : Split::kTest;
+  options.facts.scratch = fs::temp_directory_path() / fmt::format("shenhong-facts-{}", ::getpid());
+  Engine engine(find_model(options.model));
+  Progress progress("facts", int64_t(options.facts.seeds.size()) * kQuestionKinds * 2 * options.facts.questions);
+  options.facts.progress = [&](int64_t done, int64_t) { progress.update(done); };
+  const Json result = shenhong::eval_facts(engine, options.facts);
+  progress.finish();
+  fs::remove_all(options.facts.scratch);
+  if (!options.report.empty()) write_file(options.report, facts_markdown(result));
+  fmt::print("{}\n", options.json ? dump_json(result) : facts_markdown(result));
+}
+
 }  // namespace
 
 void add_eval(CLI::App& app) {
@@ -66,12 +84,20 @@ void add_eval(CLI::App& app) {
   poems->add_option("--seed", options->seed, "of the samples; settings are to be chosen on another than reported")->capture_default_str();
   poems->add_option("--samples", options->samples, "poems per form")->check(CLI::Range(1, 100000))->capture_default_str();
   poems->add_option("--lines", options->lines, "index of the training set's lines; default: the model's own");
-  for (CLI::App* suite : {loss, poems}) {
+  CLI::App* facts = verb->add_subcommand("facts", "answers from a graph over invented worlds, and what is admitted not to be known");
+  facts->add_option("--seeds", options->facts.seeds, "worlds")->delimiter(',')->capture_default_str();
+  facts->add_option("--questions", options->facts.questions, "per kind, language and world")->check(CLI::Range(1, 100000))->capture_default_str();
+  facts->add_option("--people", options->facts.people, "size of a world")->check(CLI::Range(40, 100000))->capture_default_str();
+  facts->add_option("--arms", options->facts.arms, "systems: template, closed-book, auto, always, strict")->delimiter(',')->capture_default_str();
+  facts->add_option("--phrasings", options->split, "test: unseen in training; train")->check(CLI::IsMember({"test", "train"}))->capture_default_str();
+  facts->add_option("--report", options->report, "write the tables to this Markdown file");
+  for (CLI::App* suite : {loss, poems, facts}) {
     add_model_option(*suite, options->model);
     suite->add_flag("--json", options->json, "print one JSON object");
   }
   loss->callback([options] { eval_loss(*options); });
   poems->callback([options] { eval_poems(*options); });
+  facts->callback([options] { eval_facts(*options); });
 }
 
 }  // namespace shenhong

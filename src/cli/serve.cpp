@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "cli/grounding_options.h"
 #include "cli/model_option.h"
 #include "cli/verbs.h"
 #include "core/error.h"
@@ -23,6 +24,7 @@ struct Options {
   bool open = false, json = false;
   int drain_seconds = 30;
   ServeOptions serve;
+  GroundingFlags grounding;
 };
 
 // Without a desktop xdg-open would start a text browser in our terminal.
@@ -36,6 +38,9 @@ void open_in_browser(std::string url) {
 
 void run(Options& options) {
   options.serve.model = find_model(options.model);
+  const std::unique_ptr<Graph> graph = options.grounding.open();
+  options.serve.graph = graph.get();
+  options.serve.grounding = options.grounding.options();
   options.serve.http.drain_time = std::chrono::seconds(options.drain_seconds);
   if (!is_loopback(options.serve.http.host) && options.serve.service.api_key.empty()) {
     fmt::print(stderr,
@@ -73,6 +78,7 @@ void add_serve(CLI::App& app) {
   verb->add_option("--api-key", service.api_key,
                    "clients must send it as Authorization: Bearer KEY")
       ->envname("SHENHONG_API_KEY");
+  options->grounding.add_to(*verb);
   verb->add_option("--alias", service.alias, "a second model name that requests may use");
   verb->add_option("--queue", service.max_waiting, "requests that may wait for their turn")
       ->check(CLI::Range(0, 100000))

@@ -24,19 +24,6 @@ constexpr double kStrictProbability = 0.5;
 
 using Clock = std::chrono::steady_clock;
 
-// Control and direction characters change how what follows is shown; a value is one line.
-std::string harmless(std::string_view value) {
-  std::string text;
-  for_each_character(value, [&](char32_t c) {
-    const bool control = c < 0x20 || (c >= 0x7f && c < 0xa0);
-    const bool direction = (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0x200e || c == 0x200f || c == 0x061c;
-    const bool invisible = (c >= 0x200b && c <= 0x200d) || c == 0xfeff || c == 0x2028 || c == 0x2029;
-    if (!control && !direction && !invisible) append_utf8(text, c);
-    if (c == '\n' || c == '\t') text += ' ';
-  });
-  return text;
-}
-
 std::string trimmed(std::string text) {
   text.erase(0, std::min(text.find_first_not_of(' '), text.size()));
   while (text.ends_with(' ')) text.pop_back();
@@ -235,7 +222,7 @@ Writing LookUpGuide::say_found(const Found& found, size_t shown) {
   std::string plain;
   for (size_t i = 0; i < values.size(); ++i) {
     std::string& text = values[i].text;
-    text = harmless(text);
+    text = shown_value(text);
     auto ids = tokenizer.encode(text);
     if (ids.size() > kMaxValueTokens) {
       ids.resize(kMaxValueTokens);
@@ -289,7 +276,7 @@ Writing LookUpGuide::say_ambiguous(const std::vector<Found>& found, size_t shown
 
 Writing LookUpGuide::say_nothing() {
   const Language language = language_of(query_.entity + query_.label);
-  const std::string text = no_such_fact(query_.entity, query_.label, language);
+  const std::string text = no_such_fact(query_.entity, query_.label, language, trace_.citations.empty());
   trace_.decision = GroundingDecision::kAbstained;
   Writing writing{{tokens_.end, tokens_.null}, text, true};
   const auto ids = engine_.tokenizer().encode(text);

@@ -28,7 +28,7 @@ std::string_view grounding_mode_name(GroundingMode mode);
 struct GroundingOptions {
   GroundingMode mode = GroundingMode::kAuto;
   int max_facts = 8;  // values said of one relation
-  std::string as_of;  // a date or year; empty: at any time
+  std::string as_of = {};  // a date or year; empty: at any time
 };
 
 enum class GroundingDecision { kClosedBook, kRetrieved, kAbstained, kAmbiguous };

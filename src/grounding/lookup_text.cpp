@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "text/special_tokens.h"
+#include "text/utf8.h"
 
 namespace shenhong {
 namespace {
@@ -22,9 +23,21 @@ std::string lead_in(std::string_view entity, std::string_view label, Language la
   return fmt::format("{} {} of {}:", first ? "The" : "the", label, entity);
 }
 
-std::string no_such_fact(std::string_view entity, std::string_view label, Language language) {
+std::string no_such_fact(std::string_view entity, std::string_view label, Language language, bool first) {
   return chinese(language) ? fmt::format("图谱中没有“{}”的“{}”。", entity, label)
-                           : fmt::format("The graph has no {} of {}.", label, entity);
+                           : fmt::format("{} graph has no {} of {}.", first ? "The" : "the", label, entity);
+}
+
+std::string shown_value(std::string_view value) {
+  std::string text;
+  for_each_character(value, [&](char32_t c) {
+    const bool control = c < 0x20 || (c >= 0x7f && c < 0xa0);
+    const bool direction = (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0x200e || c == 0x200f || c == 0x061c;
+    const bool invisible = (c >= 0x200b && c <= 0x200d) || c == 0xfeff || c == 0x2028 || c == 0x2029;
+    if (!control && !direction && !invisible) append_utf8(text, c);
+    if (c == '\n' || c == '\t') text += ' ';
+  });
+  return text;
 }
 
 void say_look_ups(const std::vector<Hop>& hops, Language language, MarkedText& out) {

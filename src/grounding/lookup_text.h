@@ -34,7 +34,11 @@ std::string_view value_separator(Language language);
 // 姚明的妻子是 / The spouse of Yao Ming: `first`: the sentence begins with it.
 std::string lead_in(std::string_view entity, std::string_view label, Language language, bool first);
 // 图谱中没有“姚明”的“身高”。
-std::string no_such_fact(std::string_view entity, std::string_view label, Language language);
+std::string no_such_fact(std::string_view entity, std::string_view label, Language language, bool first = true);
+
+// A value as an answer shows it: one line, without control and direction characters, which change how the text
+// after them is shown.
+std::string shown_value(std::string_view value);
 
 // What the model is to write for these look-ups, one after the other.
 void say_look_ups(const std::vector<Hop>& hops, Language language, MarkedText& out);

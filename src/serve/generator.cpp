@@ -2,7 +2,7 @@
 
 namespace shenhong {
 
-Generator generator_of(Engine& engine) {
+Generator generator_of(Engine& engine, Graph* graph, const GroundingOptions& grounding) {
   Generator generator;
   generator.name = engine.name();
   generator.context_tokens = engine.context_tokens();
@@ -15,6 +15,16 @@ Generator generator_of(Engine& engine) {
   generator.generate = [&](const GenerateRequest& request, const Engine::OnPiece& on_piece,
                            std::stop_token stop) {
     return engine.generate(request, on_piece, std::move(stop));
+  };
+  if (!graph) return generator;
+  generator.default_grounding = grounding;
+  generator.facts = graph->store.statistics()["facts"].get<int64_t>();
+  generator.generate_grounded = [&engine, graph](const std::vector<Message>& messages, const GenerateRequest& request,
+                                                 const GroundingOptions& options, const Engine::OnPiece& on_piece,
+                                                 std::stop_token stop) {
+    const GroundedAnswer answer = answer_grounded(engine, graph, messages, request, options, on_piece, std::move(stop));
+    GroundedReply reply{answer, annotations_json(*graph, answer), grounding_json(*graph, answer, options.mode)};
+    return reply;
   };
   return generator;
 }

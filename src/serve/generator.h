@@ -8,9 +8,14 @@
 #include <string_view>
 #include <vector>
 
-#include "infer/engine.h"
+#include "grounding/grounded_answer.h"
 
 namespace shenhong {
+
+// An answer and, where a graph is attached, the fields that tell what was looked up; else null.
+struct GroundedReply : GenerateResult {
+  Json annotations, grounding;
+};
 
 struct Generator {
   std::string name;
@@ -26,9 +31,16 @@ struct Generator {
   // One call at a time; Engine::generate.
   std::function<GenerateResult(const GenerateRequest&, const Engine::OnPiece&, std::stop_token)>
       generate;
+
+  // The same for a conversation, with look-ups; empty: no graph is attached. The request's prompt is not used.
+  std::function<GroundedReply(const std::vector<Message>&, const GenerateRequest&, const GroundingOptions&,
+                              const Engine::OnPiece&, std::stop_token)>
+      generate_grounded;
+  GroundingOptions default_grounding;
+  int64_t facts = 0;  // of the graph
 };
 
-// `engine` must outlive it.
-Generator generator_of(Engine& engine);
+// `engine` and `graph` (null: none) must outlive it.
+Generator generator_of(Engine& engine, Graph* graph = nullptr, const GroundingOptions& grounding = {});
 
 }  // namespace shenhong

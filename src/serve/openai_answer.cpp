@@ -10,17 +10,23 @@ namespace {
 
 constexpr size_t kIdLetters = 29;
 
-Json usage_json(std::span<const GenerateResult> results) {
-  int64_t prompt = 0, completion = 0, cached = 0;
-  for (const GenerateResult& result : results) {
+Json usage_json(std::span<const GroundedReply> results) {
+  int64_t prompt = 0, completion = 0, cached = 0, facts = 0;
+  bool grounded = false;
+  for (const GroundedReply& result : results) {
     prompt += result.prompt_tokens;
     completion += int64_t(result.tokens.size());
     cached += result.cached_tokens;
+    grounded |= !result.grounding.is_null();
+    if (!result.grounding.is_null()) facts += result.grounding["fact_tokens"].get<int64_t>();
   }
-  return {{"prompt_tokens", prompt},
-          {"completion_tokens", completion},
-          {"total_tokens", prompt + completion},
-          {"prompt_tokens_details", {{"cached_tokens", cached}}}};
+  Json usage = {{"prompt_tokens", prompt},
+                {"completion_tokens", completion},
+                {"total_tokens", prompt + completion},
+                {"prompt_tokens_details", {{"cached_tokens", cached}}}};
+  // What was read and not drawn: a part of the completion.
+  if (grounded) usage["completion_tokens_details"] = {{"fact_tokens", facts}};
+  return usage;
 }
 
 // An extension: llama-server's names, and the rate under a plain one.
@@ -51,13 +57,14 @@ Json AnswerWriter::envelope(bool chunk) const {
   return {{"id", id_}, {"object", object}, {"created", created_}, {"model", model_}};
 }
 
-std::string AnswerWriter::whole(std::span<const GenerateResult> results) const {
+std::string AnswerWriter::whole(std::span<const GroundedReply> results) const {
   Json body = envelope(false);
   Json& choices = body["choices"] = Json::array();
-  for (const GenerateResult& result : results) {
+  for (const GroundedReply& result : results) {
     Json choice = {{"index", choices.size()}};
     if (kind_ == AnswerKind::kChat) {
       choice["message"] = {{"role", "assistant"}, {"content", result.text}, {"refusal", nullptr}};
+      if (!result.annotations.is_null()) choice["message"]["annotations"] = result.annotations;
     } else {
       choice["text"] = result.text;
     }
@@ -68,11 +75,12 @@ std::string AnswerWriter::whole(std::span<const GenerateResult> results) const {
   body["usage"] = usage_json(results);
   SH_ASSERT(!results.empty());
   body["timings"] = timings_json(results.back());
+  if (!results.back().grounding.is_null()) body["grounding"] = results.back().grounding;
   return dump_json(body);
 }
 
 // `content` is the delta of a chat, or the text of a completion.
-std::string AnswerWriter::chunk(int index, Json content, Json finish_reason, Json timings) const {
+Json AnswerWriter::chunk(int index, Json content, Json finish_reason) const {
   Json body = envelope(true);
   Json choice = {{"index", index}};
   choice[kind_ == AnswerKind::kChat ? "delta" : "text"] = std::move(content);
@@ -80,26 +88,29 @@ std::string AnswerWriter::chunk(int index, Json content, Json finish_reason, Jso
   choice["finish_reason"] = std::move(finish_reason);
   body["choices"] = Json::array({std::move(choice)});
   if (include_usage_) body["usage"] = nullptr;
-  if (!timings.is_null()) body["timings"] = std::move(timings);
-  return dump_json(body);
+  return body;
 }
 
 std::string AnswerWriter::begin(int index) const {
   if (kind_ == AnswerKind::kCompletion) return piece(index, "");
-  return chunk(index, {{"role", "assistant"}, {"content", ""}}, nullptr, nullptr);
+  return dump_json(chunk(index, {{"role", "assistant"}, {"content", ""}}, nullptr));
 }
 
 std::string AnswerWriter::piece(int index, std::string_view text) const {
   Json content = kind_ == AnswerKind::kChat ? Json{{"content", text}} : Json(text);
-  return chunk(index, std::move(content), nullptr, nullptr);
+  return dump_json(chunk(index, std::move(content), nullptr));
 }
 
-std::string AnswerWriter::finish(int index, const GenerateResult& result) const {
+std::string AnswerWriter::finish(int index, const GroundedReply& result) const {
   Json content = kind_ == AnswerKind::kChat ? Json::object() : Json("");
-  return chunk(index, std::move(content), finish_name(result.finish), timings_json(result));
+  if (kind_ == AnswerKind::kChat && !result.annotations.is_null()) content["annotations"] = result.annotations;
+  Json body = chunk(index, std::move(content), finish_name(result.finish));
+  body["timings"] = timings_json(result);
+  if (!result.grounding.is_null()) body["grounding"] = result.grounding;
+  return dump_json(body);
 }
 
-std::string AnswerWriter::usage(std::span<const GenerateResult> results) const {
+std::string AnswerWriter::usage(std::span<const GroundedReply> results) const {
   Json body = envelope(true);
   body["choices"] = Json::array();
   body["usage"] = usage_json(results);

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "core/json.h"
-#include "infer/engine.h"
+#include "serve/generator.h"
 
 namespace shenhong {
 
@@ -20,19 +20,19 @@ class AnswerWriter {
   AnswerWriter(AnswerKind kind, std::string model, bool include_usage);
 
   // One choice per result.
-  std::string whole(std::span<const GenerateResult> results) const;
+  std::string whole(std::span<const GroundedReply> results) const;
 
   // The chunks of choice `index`, in this order: begin once, piece any number of times, finish
   // once.
   std::string begin(int index) const;
   std::string piece(int index, std::string_view text) const;
-  std::string finish(int index, const GenerateResult& result) const;
+  std::string finish(int index, const GroundedReply& result) const;
   // After all choices, if usage was asked for.
-  std::string usage(std::span<const GenerateResult> results) const;
+  std::string usage(std::span<const GroundedReply> results) const;
 
  private:
   Json envelope(bool chunk) const;
-  std::string chunk(int index, Json content, Json finish_reason, Json timings) const;
+  Json chunk(int index, Json content, Json finish_reason) const;
 
   AnswerKind kind_;
   std::string model_, id_;

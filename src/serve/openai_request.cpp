@@ -156,6 +156,22 @@ Message read_message(const Json& json, const std::string& where) {
   return {std::move(role), read_content(fields)};
 }
 
+GroundingOptions read_grounding(const RequestFields& request, GroundingOptions options, bool has_graph) {
+  const Json* value = request.find("grounding");
+  if (!value) return options;
+  const RequestFields fields(*value, "grounding");
+  if (const auto name = fields.string("mode")) {
+    const auto mode = grounding_mode_of(*name);
+    if (!mode) unsupported(fields.path("mode"), *name, "off, auto, always, strict");
+    const bool needs_graph = *mode == GroundingMode::kAlways || *mode == GroundingMode::kStrict;
+    if (needs_graph && !has_graph) unsupported(fields.path("mode"), *name, "off and auto: it was started without a graph");
+    options.mode = *mode;
+  }
+  if (const auto facts = fields.integer("max_facts", 1, 64)) options.max_facts = int(*facts);
+  if (const auto date = fields.string("as_of")) options.as_of = *date;
+  return options;
+}
+
 Prompt read_ids(const Json& list, const std::string& where) {
   std::vector<int> ids;
   for (const Json& id : list) {
@@ -193,7 +209,8 @@ std::vector<Prompt> read_prompts(const Json& json) {
 
 }  // namespace
 
-ChatRequest parse_chat_request(std::string_view body, const SamplingConfig& defaults) {
+ChatRequest parse_chat_request(std::string_view body, const SamplingConfig& defaults,
+                               const GroundingOptions& grounding, bool has_graph) {
   const Json json = parse_json(body, "body");
   const RequestFields fields(json, "");
   const Json& list = fields.need("messages");
@@ -214,6 +231,7 @@ ChatRequest parse_chat_request(std::string_view body, const SamplingConfig& defa
                    "messages");
   }
   request.options = read_options(fields, defaults);
+  request.grounding = read_grounding(fields, grounding, has_graph);
   return request;
 }
 

@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "grounding/look_up_guide.h"
 #include "infer/sampler.h"
 #include "text/chat_template.h"
 
@@ -26,6 +27,7 @@ struct AnswerOptions {
 struct ChatRequest {
   AnswerOptions options;
   std::vector<Message> messages;  // the last is not the assistant's
+  GroundingOptions grounding;
 };
 
 // Text, or ids that the client made itself.
@@ -37,7 +39,9 @@ struct CompletionRequest {
 };
 
 // All throw ApiError(400) whose param is the field to blame, or Error(kBadInput) for broken JSON.
-ChatRequest parse_chat_request(std::string_view body, const SamplingConfig& defaults);
+// `has_graph`: whether there is anything to look up.
+ChatRequest parse_chat_request(std::string_view body, const SamplingConfig& defaults,
+                               const GroundingOptions& grounding = {}, bool has_graph = false);
 CompletionRequest parse_completion_request(std::string_view body, const SamplingConfig& defaults);
 
 }  // namespace shenhong

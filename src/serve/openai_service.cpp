@@ -114,9 +114,11 @@ void OpenAiService::check_room(AnswerKind kind, const std::vector<int>& prompt,
 }
 
 void OpenAiService::chat(const Request& request, const Responder& responder) {
-  const ChatRequest chat = parse_chat_request(request.body, generator_.default_sampling);
+  ChatRequest chat = parse_chat_request(request.body, generator_.default_sampling, generator_.default_grounding,
+                                        bool(generator_.generate_grounded));
   check_model(chat.options.model);
-  enqueue(responder, AnswerKind::kChat, chat.options, {generator_.chat_prompt(chat.messages)});
+  auto prompt = generator_.chat_prompt(chat.messages);
+  enqueue(responder, {AnswerKind::kChat, chat.options, {std::move(prompt)}, std::move(chat.messages), chat.grounding});
 }
 
 void OpenAiService::complete(const Request& request, const Responder& responder) {
@@ -131,17 +133,17 @@ void OpenAiService::complete(const Request& request, const Responder& responder)
       prompts.push_back(std::move(std::get<std::vector<int>>(prompt)));
     }
   }
-  enqueue(responder, AnswerKind::kCompletion, completion.options, std::move(prompts));
+  enqueue(responder, {AnswerKind::kCompletion, completion.options, std::move(prompts)});
 }
 
-void OpenAiService::enqueue(const Responder& responder, AnswerKind kind,
-                            const AnswerOptions& options, std::vector<std::vector<int>> prompts) {
-  for (const auto& prompt : prompts) check_room(kind, prompt, options);
-  const std::string model = options.model.empty() ? generator_.name : options.model;
-  auto work = [this, responder, options, prompts = std::move(prompts),
-               writer = AnswerWriter(kind, model, options.include_usage)] {
+void OpenAiService::enqueue(const Responder& responder, Task task) {
+  for (const auto& prompt : task.prompts) check_room(task.kind, prompt, task.options);
+  const std::string model = task.options.model.empty() ? generator_.name : task.options.model;
+  const bool stream = task.options.stream;
+  AnswerWriter writer(task.kind, model, task.options.include_usage);
+  auto work = [this, responder, task = std::move(task), writer = std::move(writer)] {
     try {
-      generate(responder, writer, options, prompts);
+      generate(responder, writer, task);
     } catch (...) {
       responder.fail(error_of(std::current_exception()));
     }
@@ -152,25 +154,31 @@ void OpenAiService::enqueue(const Responder& responder, AnswerKind kind,
         fmt::format("{} requests are waiting, the most that may; try again", queue_.capacity()));
   }
   // Now, not when it is its turn: a stream that has begun can show that it is alive.
-  if (options.stream) responder.start_events();
+  if (stream) responder.start_events();
 }
 
-void OpenAiService::generate(const Responder& responder, const AnswerWriter& writer,
-                             const AnswerOptions& options,
-                             const std::vector<std::vector<int>>& prompts) const {
+GroundedReply OpenAiService::answer(const Task& task, const GenerateRequest& request, const Engine::OnPiece& on_piece,
+                                    std::stop_token stop) const {
+  const bool grounded = task.kind == AnswerKind::kChat && generator_.generate_grounded && task.grounding.mode != GroundingMode::kOff;
+  if (grounded) return generator_.generate_grounded(task.messages, request, task.grounding, on_piece, std::move(stop));
+  return {generator_.generate(request, on_piece, std::move(stop)), nullptr, nullptr};
+}
+
+void OpenAiService::generate(const Responder& responder, const AnswerWriter& writer, const Task& task) const {
+  const AnswerOptions& options = task.options;
   if (options.stream) responder.start_events();
-  std::vector<GenerateResult> results;
-  for (int index = 0; index < int(prompts.size()); ++index) {
+  std::vector<GroundedReply> results;
+  for (int index = 0; index < int(task.prompts.size()); ++index) {
     const auto emit = [&](const std::string& chunk) {
       return !options.stream || responder.event(chunk);
     };
     emit(writer.begin(index));
-    const GenerateRequest request{.prompt = prompts[size_t(index)],
+    const GenerateRequest request{.prompt = task.prompts[size_t(index)],
                                   .max_tokens = options.max_tokens.value_or(0),
                                   .sampling = options.sampling,
                                   .stop = options.stop};
     const auto on_piece = [&](std::string_view piece) { return emit(writer.piece(index, piece)); };
-    results.push_back(generator_.generate(request, on_piece, responder.cancelled()));
+    results.push_back(answer(task, request, on_piece, responder.cancelled()));
     if (results.back().finish == Finish::kCancelled) {
       if (!responder.server_left()) return;
       throw ApiError(503, "server_stopping",
@@ -236,10 +244,14 @@ void OpenAiService::detokenize(const Request& request, const Responder& responde
 }
 
 void OpenAiService::health(const Responder& responder) const {
+  Json graph;
+  if (generator_.generate_grounded)
+    graph = {{"facts", generator_.facts}, {"mode", grounding_mode_name(generator_.default_grounding.mode)}};
   Response response = json_response({{"status", stopping_() ? "stopping" : "ok"},
                                      {"model", generator_.name},
                                      {"running", queue_.running()},
-                                     {"waiting", queue_.waiting()}});
+                                     {"waiting", queue_.waiting()},
+                                     {"graph", std::move(graph)}});
   if (stopping_()) response.status = 503;
   responder.send(response);
 }

@@ -43,11 +43,18 @@ class OpenAiService {
                   const AnswerOptions& options) const;
   Json model_json() const;
 
-  // Queues the prompts, which become the choices of one answer.
-  void enqueue(const Responder& responder, AnswerKind kind, const AnswerOptions& options,
-               std::vector<std::vector<int>> prompts);
-  void generate(const Responder& responder, const AnswerWriter& writer,
-                const AnswerOptions& options, const std::vector<std::vector<int>>& prompts) const;
+  // The prompts become the choices of one answer. A chat has one; its messages are kept for what they name.
+  struct Task {
+    AnswerKind kind;
+    AnswerOptions options;
+    std::vector<std::vector<int>> prompts;
+    std::vector<Message> messages = {};
+    GroundingOptions grounding = {};
+  };
+  void enqueue(const Responder& responder, Task task);
+  void generate(const Responder& responder, const AnswerWriter& writer, const Task& task) const;
+  GroundedReply answer(const Task& task, const GenerateRequest& request, const Engine::OnPiece& on_piece,
+                       std::stop_token stop) const;
 
   const Generator generator_;
   const ServiceOptions options_;

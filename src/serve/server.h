@@ -12,6 +12,8 @@ namespace shenhong {
 
 struct ServeOptions {
   fs::path model;
+  Graph* graph = nullptr;  // what answers may look up; null: nothing
+  GroundingOptions grounding;
   HttpOptions http;
   ServiceOptions service;
 };

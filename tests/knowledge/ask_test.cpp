@@ -1,6 +1,6 @@
 #include "knowledge/ask.h"
 
-#include "graph.h"
+#include "knowledge/example_graph.h"
 #include "text/utf8.h"
 
 namespace shenhong {

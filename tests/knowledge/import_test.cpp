@@ -1,6 +1,6 @@
 #include "knowledge/import.h"
 
-#include "graph.h"
+#include "knowledge/example_graph.h"
 #include "knowledge/export.h"
 
 namespace shenhong {

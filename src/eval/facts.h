@@ -1,0 +1,37 @@
+// How well a system answers from a graph, and whether it admits what the graph does not say: questions over
+// an invented world (knowledge/world.h), several systems side by side, deterministic grades.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+#include "eval/fact_grade.h"
+#include "grounding/grounded_answer.h"
+#include "knowledge/ask.h"
+
+namespace shenhong {
+
+struct FactEvalOptions {
+  std::vector<uint64_t> seeds = {1, 2, 3};  // of worlds
+  int questions = 100;                      // per kind, language and world
+  int64_t people = 1500;
+  Split split = Split::kTest;
+  std::vector<std::string> arms = {"template", "closed-book", "auto", "strict"};
+  std::string questions_file = "knowledge/questions.toml";
+  std::string relations_file = "knowledge/relations.ttl";
+  fs::path scratch;  // where the worlds' graphs are written; they are removed afterwards
+  int examples = 3;  // wrong answers per arm that the result shows
+  std::function<void(int64_t done, int64_t of)> progress = [](int64_t, int64_t) {};
+};
+
+// {"arms": {ARM: {"kinds": {KIND: {"correct", "incorrect", "not_attempted"}}, "hallucination", "abstain_recall",
+// "over_refusal", "citation_precision", "deleted_that_came_back", "hostile_copied", "per_answer": {...}, "examples"}}};
+// each share as {"share", "of", "low", "high"}, the ends of its 95 % interval.
+Json eval_facts(Engine& engine, const FactEvalOptions& options);
+
+// The same as a page of tables, in Markdown.
+std::string facts_markdown(const Json& result);
+
+}  // namespace shenhong
