@@ -9,7 +9,7 @@
 
 #include "core/file.h"
 #include "core/json.h"
-#include "data/phrase.h"
+#include "text/phrase.h"
 #include "data/poem.h"
 
 namespace shenhong {

@@ -84,16 +84,15 @@ LookUpGuide::LookUpGuide(Graph& graph, const Engine& engine, const std::vector<M
   }
   for (const Relation& relation : graph_.relations.all()) {
     for (const Language language : {Language::kChinese, Language::kEnglish}) {
-      const auto add = [&](bool inverse, auto& labels, auto& directions) {
+      for (const bool inverse : {false, true}) {
+        if (inverse && relation.inverse_label_zh.empty() && relation.inverse_label_en.empty()) continue;
         const std::string label(relation.label(language, inverse));
-        auto& known = directions[label];
+        auto& known = directions_[label];
         const Direction direction{relation.id, inverse};
-        if (std::ranges::find(known, direction) != known.end()) return;
+        if (std::ranges::find(known, direction) != known.end()) continue;
+        if (known.empty()) labels_.push_back(tokenizer.encode(std::string(blank(language_of(label))) + label));
         known.push_back(direction);
-        labels.push_back(tokenizer.encode(std::string(blank(language_of(label))) + label));
-      };
-      add(false, labels_, directions_);
-      if (!relation.inverse_label_zh.empty() || !relation.inverse_label_en.empty()) add(true, inverse_labels_, inverse_directions_);
+      }
     }
   }
 }
@@ -120,7 +119,7 @@ std::optional<Writing> LookUpGuide::write(std::span<const float> logits, size_t 
       const int id = span_->next(logits);
       if (id == tokens_.relation || id == tokens_.inverse) {
         query_ = {text_of(span_->tokens()), "", id == tokens_.inverse, false, span_->probability()};
-        span_.emplace(query_.inverse ? inverse_labels_ : labels_, std::vector<int>{tokens_.end}, special_);
+        span_.emplace(labels_, std::vector<int>{tokens_.end}, special_);
         state_ = State::kRelation;
       }
       return Writing{{id}, ""};
@@ -156,9 +155,13 @@ Writing LookUpGuide::go_on(std::span<const float> logits) {
 
 std::vector<LookUpGuide::Found> LookUpGuide::find(std::string_view entity, std::string_view label) {
   const Language language = language_of(label);
-  const auto& directions = query_.inverse ? inverse_directions_ : directions_;
-  const auto known = directions.find(std::string(label));
-  if (known == directions.end()) return {};
+  const auto known = directions_.find(std::string(label));
+  if (known == directions_.end()) return {};
+  // 人物 is a book's characters, and back from a dynasty its people: which way, the model says; a label that goes
+  // one way only says it itself.
+  std::vector<Direction> directions = known->second;
+  const auto as_asked = [&](const Direction& direction) { return direction.inverse == query_.inverse; };
+  if (std::ranges::any_of(directions, as_asked)) std::erase_if(directions, [&](const Direction& d) { return !as_asked(d); });
   // A value of this answer is the one that was said, whoever else bears its name.
   std::vector<Candidate> bearers;
   if (const auto said = said_.find(std::string(entity)); said != said_.end())
@@ -167,7 +170,7 @@ std::vector<LookUpGuide::Found> LookUpGuide::find(std::string_view entity, std::
     bearers = graph_.linker.bearers(entity);
   std::vector<Found> found;
   for (const Candidate& bearer : bearers) {
-    for (const Direction& direction : known->second) {
+    for (const Direction& direction : directions) {
       ++trace_.look_ups;
       auto values = graph_.look_up.values(bearer.entity, direction, language, options_.as_of);
       if (values.empty()) continue;

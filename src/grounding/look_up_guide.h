@@ -92,8 +92,8 @@ class LookUpGuide : public Guide {
   const GroundingOptions options_;
   Tokens tokens_;
   std::vector<bool> special_;                     // by id
-  std::vector<std::vector<int>> names_, labels_, inverse_labels_;  // what may be asked for
-  std::map<std::string, std::vector<Direction>> directions_, inverse_directions_;  // by label
+  std::vector<std::vector<int>> names_, labels_;  // what may be asked for
+  std::map<std::string, std::vector<Direction>> directions_;  // by label
   std::map<std::string, TermId> said_;            // values of this answer, by their text
   State state_ = State::kBefore;
   std::optional<SpanChoice> span_;

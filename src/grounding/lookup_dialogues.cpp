@@ -119,8 +119,7 @@ class Maker {
     const std::vector<Candidate> bearers = graph.linker.bearers(first.hops[0].entity);
     auto second = graph.quiz.ask_about(bearers[0].entity, first.language, Split::kTrain, dice);
     if (!second || second->hops[0].label == first.hops[0].label) return false;
-    std::string text = dice.pick(questions_.follow_up.of(Split::kTrain, first.language));
-    text.replace(text.find("{r}"), 3, second->hops[0].label);
+    std::string text = dice.pick(questions_.follow_up.of(Split::kTrain, first.language)).say({{"r", second->hops[0].label}}, dice);
     dialogue.kind = "look-up: next turn";
     dialogue.messages.push_back({"user", std::move(text)});
     dialogue.messages.push_back(answer(*second));

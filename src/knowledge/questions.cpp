@@ -1,5 +1,8 @@
 #include "knowledge/questions.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
 #include <initializer_list>
 
 #include "core/error.h"
@@ -8,12 +11,13 @@
 namespace shenhong {
 namespace {
 
-void check_slots(const std::string& phrase, std::initializer_list<std::string_view> slots, const std::string& where) {
-  for (const std::string_view slot : slots) {
-    const size_t at = phrase.find(slot);
-    SH_CHECK(at != phrase.npos && phrase.find(slot, at + 1) == phrase.npos, kBadInput,
-             "{}: \"{}\": want {} exactly once", where, phrase, slot);
-  }
+Phrase read_phrase(const Json& entry, std::initializer_list<std::string_view> slots, const std::string& where) {
+  SH_CHECK(entry.is_string(), kBadInput, "{}: {} is no text", where, entry.dump());
+  Phrase phrase(entry.get<std::string>(), where);
+  const bool exact = phrase.slots().size() == slots.size() &&
+                     std::ranges::all_of(slots, [&](std::string_view slot) { return phrase.slots().contains(slot); });
+  SH_CHECK(exact, kBadInput, "{}: \"{}\": want the slots {{{}}} and no others", where, phrase.text(), fmt::join(slots, "}, {"));
+  return phrase;
 }
 
 template <class T, class Read>
@@ -30,13 +34,10 @@ BySplit<T> read_lists(const Json& table, const std::string& prefix, const std::s
   return lists;
 }
 
-BySplit<std::string> read_phrases(const Json& table, const std::string& prefix, const std::string& where,
-                                  std::initializer_list<std::string_view> slots) {
-  return read_lists<std::string>(table, prefix, where, [&](const Json& entry, const std::string& list) {
-    SH_CHECK(entry.is_string(), kBadInput, "{}: {} is no text", list, entry.dump());
-    check_slots(entry, slots, list);
-    return entry.get<std::string>();
-  });
+BySplit<Phrase> read_phrases(const Json& table, const std::string& prefix, const std::string& where,
+                             std::initializer_list<std::string_view> slots) {
+  return read_lists<Phrase>(table, prefix, where,
+                            [&](const Json& entry, const std::string& list) { return read_phrase(entry, slots, list); });
 }
 
 }  // namespace
@@ -51,17 +52,17 @@ Questions Questions::read(const fs::path& path) {
   Questions questions;
   for (const auto& [name, entry] : table("relation").items()) {
     Phrasings& phrasings = questions.relations[name];
-    phrasings.forward = read_phrases(entry, "", where("relation." + name), {"{s}"});
-    if (entry.contains("inverse_zh")) phrasings.inverse = read_phrases(entry, "inverse_", where("relation." + name), {"{s}"});
+    phrasings.forward = read_phrases(entry, "", where("relation." + name), {"s"});
+    if (entry.contains("inverse_zh")) phrasings.inverse = read_phrases(entry, "inverse_", where("relation." + name), {"s"});
   }
-  questions.two_hops = read_phrases(table("two_hops"), "", where("two_hops"), {"{s}", "{a}", "{b}"});
-  questions.generic = read_phrases(table("generic"), "", where("generic"), {"{s}", "{r}"});
-  questions.follow_up = read_phrases(table("follow_up"), "", where("follow_up"), {"{r}"});
+  questions.two_hops = read_phrases(table("two_hops"), "", where("two_hops"), {"s", "a", "b"});
+  questions.generic = read_phrases(table("generic"), "", where("generic"), {"s", "r"});
+  questions.follow_up = read_phrases(table("follow_up"), "", where("follow_up"), {"r"});
+  questions.asides = read_phrases(table("asides"), "", where("asides"), {"q"});
   questions.unknown = read_lists<UnknownRelation>(table("unknown"), "", where("unknown"), [](const Json& entry, const std::string& list) {
-    SH_CHECK(entry.is_array() && entry.size() == 2 && entry[0].is_string() && entry[1].is_string(), kBadInput,
+    SH_CHECK(entry.is_array() && entry.size() == 2 && entry[0].is_string(), kBadInput,
              "{}: {} is no pair of a name and a phrasing", list, entry.dump());
-    check_slots(entry[1], {"{s}"}, list);
-    return UnknownRelation(entry[0], entry[1]);
+    return UnknownRelation(entry[0], read_phrase(entry[1], {"s"}, list));
   });
   return questions;
 }

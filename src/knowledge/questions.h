@@ -1,5 +1,5 @@
-// How people ask for each relation: knowledge/questions.toml. What a model learns from and what it is
-// tested on are kept apart.
+// How people ask for each relation: knowledge/questions.toml, sentences with choices (text/phrase.h). What a model
+// learns from and what it is tested on are kept apart.
 #pragma once
 
 #include <array>
@@ -12,6 +12,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "knowledge/relations.h"
+#include "text/phrase.h"
 
 namespace shenhong {
 
@@ -26,18 +27,19 @@ struct BySplit {
 };
 
 struct Phrasings {
-  BySplit<std::string> forward, inverse;  // {s} stands for the name; inverse: none where nobody asks back
+  BySplit<Phrase> forward, inverse;  // {s} stands for the name; inverse: none where nobody asks back
 };
 
 // A thing that no graph states: its name, and how it is asked for.
-using UnknownRelation = std::pair<std::string, std::string>;
+using UnknownRelation = std::pair<std::string, Phrase>;
 
 struct Questions {
   std::map<std::string, Phrasings, std::less<>> relations;  // by the IRI's end: born
   BySplit<UnknownRelation> unknown;
-  BySplit<std::string> two_hops;   // {s}, {a}, then {b} of what it gave
-  BySplit<std::string> generic;    // {s}, {r}
-  BySplit<std::string> follow_up;  // {r}; of whom the turn before was about
+  BySplit<Phrase> two_hops;   // {s}, {a}, then {b} of what it gave
+  BySplit<Phrase> generic;    // {s}, {r}
+  BySplit<Phrase> follow_up;  // {r}; of whom the turn before was about
+  BySplit<Phrase> asides;     // {q}: what people say around a question
 
   // Error(kBadInput) names the table and the entry that is missing or lacks a slot.
   static Questions read(const fs::path& path);

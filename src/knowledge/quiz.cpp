@@ -13,11 +13,7 @@ namespace {
 constexpr size_t kMaxCharacters = 80, kMaxValues = 8;
 constexpr int kAttempts = 40;
 constexpr double kGenericShare = 0.2;  // of phrasings that name the relation's label
-
-std::string filled(std::string text, std::string_view slot, std::string_view value) {
-  const size_t at = text.find(slot);
-  return at == std::string::npos ? text : text.replace(at, slot.size(), value);
-}
+constexpr double kAsideShare = 0.25;   // of questions that something is said around
 
 std::string_view end_of(std::string_view iri) { return iri.substr(iri.find_last_of("/#:") + 1); }
 
@@ -65,9 +61,9 @@ std::string Quiz::phrase(Direction direction, Language language, Split split, co
   const Phrasings* known = phrasings(direction.relation);
   if (dice.chance(kGenericShare)) {
     const std::string label(relations_.find(direction.relation)->label(language, direction.inverse));
-    return filled(filled(dice.pick(questions_.generic.of(split, language)), "{r}", label), "{s}", name);
+    return dice.pick(questions_.generic.of(split, language)).say({{"r", label}, {"s", name}}, dice);
   }
-  return filled(dice.pick((direction.inverse ? known->inverse : known->forward).of(split, language)), "{s}", name);
+  return dice.pick((direction.inverse ? known->inverse : known->forward).of(split, language)).say({{"s", name}}, dice);
 }
 
 // Nothing when the graph is silent, or says more than an answer holds.
@@ -111,8 +107,8 @@ std::optional<QuizQuestion> Quiz::two_hops(Language language, Split split, Dice&
   if (!second) return {};
   question.kind = QuestionKind::kTwoHops;
   question.language = language;
-  question.text = filled(filled(filled(dice.pick(questions_.two_hops.of(split, language)), "{a}", first->label), "{b}", second->label),
-                         "{s}", first->entity);
+  question.text = dice.pick(questions_.two_hops.of(split, language))
+                      .say({{"a", first->label}, {"b", second->label}, {"s", first->entity}}, dice);
   question.hops = {*first, *second};
   return question;
 }
@@ -138,7 +134,7 @@ std::optional<QuizQuestion> Quiz::silent(QuestionKind kind, Language language, S
     hop.entity = own_name(dice.pick(stated).entity, language);
     const UnknownRelation& unknown = dice.pick(questions_.unknown.of(split, language));
     hop.label = unknown.first;
-    question.text = filled(unknown.second, "{s}", hop.entity);
+    question.text = unknown.second.say({{"s", hop.entity}}, dice);
   } else {
     // Somebody who has the first relation, so could have the second when another like them has it.
     const TermId other = dice.pick(stated).entity;
@@ -173,7 +169,9 @@ std::optional<QuizQuestion> Quiz::ask(QuestionKind kind, Language language, Spli
     auto question = kind == QuestionKind::kTwoHops ? two_hops(language, split, dice)
                     : is_answerable(kind)          ? one_hop(dice.pick(dice.pick(stated)), language, split, dice)
                                                    : silent(kind, language, split, dice);
-    if (question) return question;
+    if (!question) continue;
+    if (dice.chance(kAsideShare)) question->text = dice.pick(questions_.asides.of(split, language)).say({{"q", question->text}}, dice);
+    return question;
   }
   return {};
 }

@@ -273,6 +273,62 @@ TEST(OpenAiService, a_failing_generator_is_a_500_or_the_last_event) {
   EXPECT_EQ(status_of(service.ask(get("/health"))), 200);
 }
 
+// Looks one fact up, whatever is asked.
+Generator grounded_generator(std::string* mode) {
+  Generator g = fake_generator({"plain"});
+  g.facts = 7;
+  g.generate_grounded = [mode](const std::vector<Message>& messages, const GenerateRequest& request,
+                               const GroundingOptions& options, const Engine::OnPiece& on_piece, std::stop_token) {
+    EXPECT_EQ(messages.back().content, "hi");
+    EXPECT_FALSE(request.prompt.empty());
+    *mode = fmt::format("{} {} {}", grounding_mode_name(options.mode), options.max_facts, options.as_of);
+    GroundedReply reply;
+    reply.text = "a[1]";
+    reply.tokens = {1, 2, 3};
+    on_piece(reply.text);
+    reply.annotations = parse_json(R"([{"type":"kg_citation","index":1,"start_index":1,"end_index":4}])", "test");
+    reply.grounding = parse_json(R"({"decision":"retrieved","fact_tokens":2})", "test");
+    return reply;
+  };
+  return g;
+}
+
+TEST(OpenAiService, a_grounded_answer_carries_its_citations) {
+  std::string mode;
+  RunningService service(grounded_generator(&mode));
+  const Json whole = parse_json(body_of(service.ask(chat())), "answer");
+  EXPECT_EQ(mode, "auto 8 ");
+  EXPECT_EQ(whole["choices"][0]["message"]["annotations"][0]["end_index"], 4);
+  EXPECT_EQ(whole["grounding"]["decision"], "retrieved");
+  EXPECT_EQ(whole["usage"]["completion_tokens_details"]["fact_tokens"], 2);
+
+  RawClient client(service.port());
+  client.send(chat(R"(,"stream":true,"grounding":{"mode":"strict","max_facts":3,"as_of":"1900"})"));
+  const auto events = events_of(client);
+  EXPECT_EQ(mode, "strict 3 1900");
+  const Json last = parse_json(events[events.size() - 2], "event");
+  EXPECT_EQ(last["choices"][0]["delta"]["annotations"].size(), 1u);
+  EXPECT_EQ(last["choices"][0]["finish_reason"], "stop");
+  EXPECT_EQ(last["grounding"]["fact_tokens"], 2);
+
+  EXPECT_NE(service.ask(get("/health")).find(R"("graph":{"facts":7,"mode":"auto"})"), std::string::npos);
+  const Json off = parse_json(body_of(service.ask(chat(R"(,"grounding":{"mode":"off"})"))), "answer");
+  EXPECT_EQ(off["choices"][0]["message"]["content"], "plain");
+  EXPECT_FALSE(off.contains("grounding"));
+}
+
+TEST(OpenAiService, grounding_that_cannot_be_honoured_is_refused_by_name) {
+  RunningService service(fake_generator({"a"}));
+  for (const char* fine : {R"({"mode":"off"})", R"({"mode":"auto"})", "{}", "null"})
+    EXPECT_EQ(status_of(service.ask(chat(fmt::format(",\"grounding\":{}", fine)))), 200) << fine;
+  for (const char* bad : {R"({"mode":"strict"})", R"({"mode":"loose"})", R"({"mode":5})", R"({"max_facts":0})", "[]"}) {
+    const std::string answer = service.ask(chat(fmt::format(",\"grounding\":{}", bad)));
+    EXPECT_EQ(status_of(answer), 400) << bad;
+    EXPECT_NE(answer.find("grounding"), std::string::npos) << answer;
+  }
+  EXPECT_NE(service.ask(get("/health")).find(R"("graph":null)"), std::string::npos);
+}
+
 // A generator that stays in its first piece until it is cancelled or let go.
 struct Gate {
   std::promise<void> release;

@@ -1,4 +1,4 @@
-#include "data/phrase.h"
+#include "text/phrase.h"
 
 namespace shenhong {
 namespace {
