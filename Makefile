@@ -6,6 +6,7 @@ JOBS  ?= $(shell nproc)
 chat: ## build, then serve the bundled model and its page
 	setup/install.sh
 	$(MAKE) --no-print-directory build TESTS=OFF
+	test -e data/graph.kg || $(BUILD)/shenhong kg init
 	$(BUILD)/shenhong serve
 
 build:

@@ -1,8 +1,6 @@
 // shenhong eval SUITE --model DIR: what a model knows and can do, in numbers.
 #include <CLI/CLI.hpp>
 
-#include <unistd.h>
-
 #include <cstdio>
 #include <memory>
 
@@ -10,7 +8,6 @@
 #include "cli/model_option.h"
 #include "cli/verbs.h"
 #include "core/error.h"
-#include "core/progress.h"
 #include "eval/facts.h"
 
 namespace shenhong {
@@ -59,13 +56,7 @@ void eval_poems(const Options& options) {
 
 void eval_facts(Options& options) {
   options.facts.split = options.split == "train" ? Split::kTrain : Split::kTest;
-  options.facts.scratch = fs::temp_directory_path() / fmt::format("shenhong-facts-{}", ::getpid());
-  Engine engine(find_model(options.model));
-  Progress progress("facts", int64_t(options.facts.seeds.size()) * kQuestionKinds * 2 * options.facts.questions);
-  options.facts.progress = [&](int64_t done, int64_t) { progress.update(done); };
-  const Json result = shenhong::eval_facts(engine, options.facts);
-  progress.finish();
-  fs::remove_all(options.facts.scratch);
+  const Json result = evaluate_facts(find_model(options.model), options.facts);
   if (!options.report.empty()) write_file(options.report, facts_markdown(result));
   fmt::print("{}\n", options.json ? dump_json(result) : facts_markdown(result));
 }

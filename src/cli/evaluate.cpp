@@ -1,5 +1,7 @@
 #include "cli/evaluate.h"
 
+#include <unistd.h>
+
 #include <numbers>
 
 #include "core/progress.h"
@@ -32,6 +34,17 @@ Json evaluate_poems(const fs::path& model_directory, int samples, const fs::path
       },
       options);
   progress.finish();
+  return result;
+}
+
+Json evaluate_facts(const fs::path& model_directory, FactEvalOptions options) {
+  Engine engine(model_directory);
+  options.scratch = fs::temp_directory_path() / fmt::format("shenhong-facts-{}", ::getpid());
+  Progress progress("facts", int64_t(options.seeds.size()) * kQuestionKinds * 2 * options.questions);
+  options.progress = [&](int64_t done, int64_t) { progress.update(done); };
+  const Json result = eval_facts(engine, options);
+  progress.finish();
+  fs::remove_all(options.scratch);
   return result;
 }
 

@@ -3,6 +3,7 @@
 
 #include "core/file.h"
 #include "core/json.h"
+#include "eval/facts.h"
 
 namespace shenhong {
 
@@ -14,5 +15,8 @@ Json evaluate_poems(const fs::path& model_directory, int samples, const fs::path
 // split, over `windows` windows of the model's context. {"sources": [...], and over all of them
 // "nats_per_token", "bits_per_byte", "tokens"}
 Json evaluate_loss(const fs::path& model_directory, const fs::path& prepared, int64_t windows);
+
+// Answers from a graph, as `shenhong eval facts` measures them.
+Json evaluate_facts(const fs::path& model_directory, FactEvalOptions options);
 
 }  // namespace shenhong

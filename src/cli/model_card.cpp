@@ -1,5 +1,6 @@
 #include "cli/model_card.h"
 
+#include "eval/facts.h"
 #include "model/cost.h"
 
 namespace shenhong {
@@ -45,14 +46,16 @@ std::string model_card(const Recipe& recipe, const ModelConfig& config, const Js
       "- write a poem of a named form (五绝, 七绝, 五律, 七律) or tune (词牌), on a topic, in a poet's manner, in a rhyme (押东韵)\n"
       "- go on from a first line or couplet\n"
       "- say who wrote a famous line, explain a word or an idiom: often wrong, see below\n"
+      "- look a fact up in a knowledge graph, copy it with its source, and say when the graph is silent\n"
       "- greet, and say what it cannot do\n\n"
       "## What it cannot do / 不能做什么\n\n"
-      "It is far too small to know facts: what it says of authors, dates and meanings must be checked. The table below says "
+      "It is far too small to know facts: what it says of authors, dates and meanings without a citation [n] must be checked. The table below says "
       "how often a poem keeps its form and rhymes; its sense wanders. It cannot reason, calculate, translate, write code or talk about the "
       "news.\n\n"
-      "模型很小，关于作者、年代、词义的回答常常有误，请核对；诗的格式和韵脚有多可靠见下表，意思未必连贯；不会推理、计算、翻译、写代码。\n\n"
+      "模型很小，没有引用标记 [n] 的作者、年代、词义常常有误，请核对；诗的格式和韵脚有多可靠见下表，意思未必连贯；不会推理、计算、翻译、写代码。\n\n"
       "## Numbers\n\n";
   if (report.contains("poems")) card += poem_table(report["poems"]) + "\n";
+  if (report.contains("facts")) card += "Facts of a graph that it looks up (`shenhong eval facts`). " + facts_markdown(report["facts"]) + "\n";
   card += loss_table(report["loss"]);
   return card;
 }

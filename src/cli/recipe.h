@@ -36,10 +36,12 @@ struct ChatConfig : TrainConfig {
 
 struct EvalConfig {
   int poems = 200;
+  int facts = 0;
   int64_t validation_windows = 400;
 
   template <class Visit>
   void fields(Visit&& v) {
+    v("facts", facts, "questions per kind, language and invented world about facts of a graph; 0: none");
     v("poems", poems, "seeded samples per form of poem; 0: none");
     v("validation_windows", validation_windows, "windows per source of the final validation");
   }

@@ -219,6 +219,12 @@ Json run_export_stage(const Recipe& recipe) {
   const auto windows = validation_windows(sources, recipe.chat, exported->config());
   report["loss"] = loss_json(validation_loss(*exported, windows, recipe.eval.validation_windows));
   if (recipe.eval.poems > 0) report["poems"] = evaluate_poems(out, recipe.eval.poems, out / "poem_lines.idx");
+  if (recipe.eval.facts > 0) {
+    FactEvalOptions options;
+    options.questions = recipe.eval.facts;
+    options.questions_file = recipe.lookups.questions;
+    report["facts"] = evaluate_facts(out, options);
+  }
   write_file(recipe.run_directory() / "report.json", dump_json(report, 2) + "\n");
   write_file(out / "README.md", model_card(recipe, exported->config(), report));
   return report;

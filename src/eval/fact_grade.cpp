@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::string_view kAbstentions[] = {"图谱中没有", "没有问题所问", "没有图谱认识", "不止一个", "不知道", "不清楚", "不确定",
                                              "The graph has no", "but not what the question asks", "names nothing that the graph",
-                                             "There is more than one", "do not know", "don't know"};
+                                             "There is more than one", "do not know", "don't know", "so I do not answer"};
 
 // [1] and the like go: they are the runtime's.
 std::string without_citations(const std::string& text) {

@@ -54,7 +54,7 @@ PoemVerdict judge_poem(const std::string& answer, const FormShape& form,
   return verdict;
 }
 
-Json eval_poems(const Answer& answer, const PoemEvalOptions& options) {
+Json eval_poems(const Poet& answer, const PoemEvalOptions& options) {
   SH_CHECK(options.samples >= 1, kUsage, "eval poems: samples = {}: want at least 1",
            options.samples);
   Json result = {{"rhyme_table", kRhymeTable}, {"training_lines", nullptr}};

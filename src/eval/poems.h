@@ -14,7 +14,7 @@
 namespace shenhong {
 
 // The answer of a chat model to one user message; equal seeds give equal answers.
-using Answer = std::function<std::string(const std::string& request, uint64_t seed)>;
+using Poet = std::function<std::string(const std::string& request, uint64_t seed)>;
 
 struct PoemEvalOptions {
   int samples = 200;  // per form
@@ -38,6 +38,6 @@ std::vector<std::string> poem_requests(const FormShape& form);
 
 // {"rhyme_table": ..., "training_lines": n | null, "forms": {"五绝": {"samples", "form_ok",
 // "rhyme_ok", "copied", "distinct", "examples"}, ...}}; shares are fractions of 1 of all samples.
-Json eval_poems(const Answer& answer, const PoemEvalOptions& options);
+Json eval_poems(const Poet& answer, const PoemEvalOptions& options);
 
 }  // namespace shenhong

@@ -53,6 +53,7 @@ Json grounding_json(Graph& graph, const GroundedAnswer& answer, GroundingMode mo
                        {"relation", query.label},
                        {"inverse", query.inverse},
                        {"found", query.found},
+                       {"doubtful", query.doubtful},
                        {"probability", query.probability}});
   return {{"mode", grounding_mode_name(mode)},
           {"decision", grounding_decision_name(trace.decision)},

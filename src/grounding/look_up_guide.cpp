@@ -118,7 +118,7 @@ std::optional<Writing> LookUpGuide::write(std::span<const float> logits, size_t 
     case State::kEntity: {
       const int id = span_->next(logits);
       if (id == tokens_.relation || id == tokens_.inverse) {
-        query_ = {text_of(span_->tokens()), "", id == tokens_.inverse, false, span_->probability()};
+        query_ = {text_of(span_->tokens()), "", id == tokens_.inverse, false, false, span_->probability()};
         span_.emplace(labels_, std::vector<int>{tokens_.end}, special_);
         state_ = State::kRelation;
       }
@@ -184,9 +184,9 @@ std::vector<LookUpGuide::Found> LookUpGuide::find(std::string_view entity, std::
 Writing LookUpGuide::answer(size_t shown) {
   const Clock::time_point start = Clock::now();
   state_ = State::kAfter;
-  const bool doubtful = options_.mode == GroundingMode::kStrict && query_.probability < kStrictProbability;
+  query_.doubtful = options_.mode == GroundingMode::kStrict && query_.probability < kStrictProbability;
   std::vector<Found> found;
-  if (!doubtful) found = find(query_.entity, query_.label);
+  if (!query_.doubtful) found = find(query_.entity, query_.label);
   query_.found = !found.empty();
   trace_.queries.push_back(query_);
   const bool ambiguous = found.size() > 1 && found[0].weight - found[1].weight < kMargin;
@@ -279,7 +279,8 @@ Writing LookUpGuide::say_ambiguous(const std::vector<Found>& found, size_t shown
 
 Writing LookUpGuide::say_nothing() {
   const Language language = language_of(query_.entity + query_.label);
-  const std::string text = no_such_fact(query_.entity, query_.label, language, trace_.citations.empty());
+  const std::string text = query_.doubtful ? not_understood(query_.entity, query_.label, language)
+                                           : no_such_fact(query_.entity, query_.label, language, trace_.citations.empty());
   trace_.decision = GroundingDecision::kAbstained;
   Writing writing{{tokens_.end, tokens_.null}, text, true};
   const auto ids = engine_.tokenizer().encode(text);

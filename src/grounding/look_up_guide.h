@@ -45,6 +45,7 @@ struct CitedFact {
 struct GraphQuery {
   std::string entity, label;
   bool inverse = false, found = false;
+  bool doubtful = false;   // strict mode did not ask: the model was not sure enough
   double probability = 0;  // of the query under the model
 };
 

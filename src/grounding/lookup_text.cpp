@@ -28,6 +28,11 @@ std::string no_such_fact(std::string_view entity, std::string_view label, Langua
                            : fmt::format("{} graph has no {} of {}.", first ? "The" : "the", label, entity);
 }
 
+std::string not_understood(std::string_view entity, std::string_view label, Language language) {
+  return chinese(language) ? fmt::format("不确定您问的是不是“{}”的“{}”，所以不作回答。", entity, label)
+                           : fmt::format("I am not sure that you ask for the {} of {}, so I do not answer.", label, entity);
+}
+
 std::string shown_value(std::string_view value) {
   std::string text;
   for_each_character(value, [&](char32_t c) {

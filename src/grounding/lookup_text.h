@@ -36,6 +36,9 @@ std::string lead_in(std::string_view entity, std::string_view label, Language la
 // 图谱中没有“姚明”的“身高”。
 std::string no_such_fact(std::string_view entity, std::string_view label, Language language, bool first = true);
 
+// 不确定您问的是不是“姚明”的“身高”，所以不作回答。
+std::string not_understood(std::string_view entity, std::string_view label, Language language);
+
 // A value as an answer shows it: one line, without control and direction characters, which change how the text
 // after them is shown.
 std::string shown_value(std::string_view value);

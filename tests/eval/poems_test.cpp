@@ -62,7 +62,7 @@ TEST(EvalPoems, reports_shares_of_all_samples) {
   const LineIndex index({LineIndex::hash("床前明月光")});
   std::map<std::string, int> asked;
   int calls = 0;
-  const Answer answer = [&](const std::string& request, uint64_t) -> std::string {
+  const Poet answer = [&](const std::string& request, uint64_t) -> std::string {
     ++asked[request];
     // For every form: the good 五绝, one that does not rhyme, one that is copied, and no poem.
     const char* answers[] = {kGood, "空山闻旧曲，落叶满苔痕。\n独立斜阳里，无人共掩扉。",

@@ -1,3 +1,12 @@
+import { readAnnotations, type Citation } from './citations';
+import {
+  parseGraphInfo,
+  parseGrounding,
+  type GraphInfo,
+  type Grounding,
+  type GroundingMode,
+} from './grounding';
+import { fieldsOf, isObject } from './json';
 import { SseParser } from './sse';
 
 /** The OpenAI-form endpoints the page uses. Addresses are relative, so a path prefix of a proxy works. */
@@ -14,10 +23,12 @@ export interface ChatRequest {
   top_p?: number;
   max_tokens?: number;
   seed?: number;
+  grounding?: { mode: GroundingMode };
 }
 
 export type StreamEvent =
   | { kind: 'text'; text: string }
+  | { kind: 'facts'; citations: Citation[]; grounding: Grounding | null }
   | { kind: 'finish'; reason: string }
   | { kind: 'usage'; promptTokens: number; completionTokens: number };
 
@@ -36,12 +47,6 @@ export class ApiError extends Error {
 }
 
 export type Health = 'ready' | 'loading' | 'unreachable';
-
-type Json = Record<string, unknown>;
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 function errorFrom(body: unknown, status: number, retryAfter: number | null): ApiError {
   const error = isObject(body) ? body['error'] : undefined;
@@ -82,6 +87,9 @@ export function readChunk(payload: string): StreamEvent[] {
     const delta = choice['delta'];
     const text = isObject(delta) ? delta['content'] : undefined;
     if (typeof text === 'string' && text !== '') events.push({ kind: 'text', text });
+    const citations = readAnnotations(isObject(delta) ? delta['annotations'] : undefined);
+    const grounding = parseGrounding(chunk['grounding']);
+    if (citations.length > 0 || grounding) events.push({ kind: 'facts', citations, grounding });
     const reason = choice['finish_reason'];
     if (typeof reason === 'string') events.push({ kind: 'finish', reason });
   }
@@ -142,12 +150,16 @@ export async function* streamChat(
   yield* readStream(response.body);
 }
 
-export async function checkHealth(signal: AbortSignal): Promise<Health> {
+export async function checkHealth(
+  signal: AbortSignal,
+): Promise<{ health: Health; graph: GraphInfo | null }> {
   try {
     const response = await request('health', { signal });
-    return response.status === 503 ? 'loading' : 'ready';
+    const body: unknown = await response.json().catch(() => null);
+    const graph = parseGraphInfo(fieldsOf(body)?.['graph']);
+    return { health: response.status === 503 ? 'loading' : 'ready', graph };
   } catch {
-    return 'unreachable';
+    return { health: 'unreachable', graph: null };
   }
 }
 

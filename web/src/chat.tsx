@@ -38,6 +38,7 @@ export function ChatPage() {
   const chat = useChat({
     settings,
     model: status.model,
+    hasGraph: status.graph !== null,
     onError: (error) => {
       const { offersNewChat, ...words } = explain(error, t);
       const action = offersNewChat ? { label: t.newChat, run: newChat } : undefined;
@@ -121,7 +122,7 @@ export function ChatPage() {
       />
       <main ref={scroller}>
         {chat.messages.length === 0 ? (
-          <Welcome ready={ready} onPick={send} />
+          <Welcome ready={ready} hasGraph={status.graph !== null} onPick={send} />
         ) : (
           <div
             class="log"
@@ -178,6 +179,7 @@ export function ChatPage() {
       {settingsOpen && (
         <SettingsDialog
           settings={settings}
+          graph={status.graph}
           onChange={changeSettings}
           onClearData={clearData}
           onClose={() => {

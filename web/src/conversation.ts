@@ -12,11 +12,15 @@ export function turnsOf(messages: readonly Message[]): ChatTurn[] {
     .map(({ role, content }) => ({ role, content }));
 }
 
-/** The request that asks for the answer after `messages`. Settings left at null are not sent. */
+/**
+ * The request that asks for the answer after `messages`. Settings left at null are not sent, and nothing of
+ * look-ups to a server without a graph.
+ */
 export function requestFor(
   messages: readonly Message[],
   settings: Settings,
   model: string,
+  hasGraph: boolean,
 ): ChatRequest {
   const system = settings.systemPrompt.trim();
   const request: ChatRequest = {
@@ -30,6 +34,7 @@ export function requestFor(
   if (settings.topP !== null) request.top_p = settings.topP;
   if (settings.maxTokens !== null) request.max_tokens = settings.maxTokens;
   if (settings.seed !== null) request.seed = settings.seed;
+  if (settings.grounding !== null && hasGraph) request.grounding = { mode: settings.grounding };
   return request;
 }
 

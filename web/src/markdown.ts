@@ -1,5 +1,7 @@
 import DOMPurify from 'dompurify';
 import { Marked, type Tokens } from 'marked';
+import { citationMarks, putMarks, unreadMarksAsText } from './citation_marks';
+import type { Citation } from './citations';
 import { parseVerse, type Verse, type VerseHint } from './verse';
 
 /**
@@ -8,7 +10,7 @@ import { parseVerse, type Verse, type VerseHint } from './verse';
  */
 
 const kTags =
-  'p br hr strong em del code pre blockquote ul ol li h1 h2 h3 h4 h5 h6 table thead tbody tr th td a span';
+  'p br hr strong em del code pre blockquote ul ol li h1 h2 h3 h4 h5 h6 table thead tbody tr th td a span data';
 
 const kEscapes: Record<string, string> = {
   '&': '&amp;',
@@ -32,7 +34,7 @@ function verseHtml({ heading, lines }: Verse): string {
 }
 
 function readerFor(hint: VerseHint): Marked {
-  return new Marked({
+  return new Marked(citationMarks, {
     gfm: true,
     breaks: true,
     renderer: {
@@ -60,11 +62,16 @@ DOMPurify.addHook('afterSanitizeAttributes', (node) => {
   node.setAttribute('rel', 'noopener noreferrer nofollow');
 });
 
-export function renderMarkdown(text: string, hint: VerseHint): string {
-  const html = readers[hint].parse(text, { async: false });
-  return DOMPurify.sanitize(html, {
+/** The marks of `citations` become elements of class "cite"; see citation_marks.ts. */
+export function renderMarkdown(
+  text: string,
+  hint: VerseHint,
+  citations: readonly Citation[] = [],
+): string {
+  const html = readers[hint].parse(putMarks(text, citations), { async: false });
+  return DOMPurify.sanitize(unreadMarksAsText(html, citations), {
     ALLOWED_TAGS: kTags.split(' '),
-    ALLOWED_ATTR: ['href', 'class', 'lang', 'start', 'align'],
+    ALLOWED_ATTR: ['href', 'class', 'lang', 'start', 'align', 'value'],
     ALLOWED_URI_REGEXP: /^(?:https?:|mailto:)/i,
     ALLOW_DATA_ATTR: false,
     ALLOW_ARIA_ATTR: false,

@@ -1,8 +1,11 @@
 import { useMemo, useState } from 'preact/hooks';
+import type { Citation } from './citations';
 import { copyText } from './clipboard';
 import { useStrings } from './context';
 import { Icon, Seal } from './icons';
+import { LookUpLine } from './look_up_line';
 import { renderMarkdown } from './markdown';
+import { Prose } from './prose';
 import { fill, languageOf, type Strings } from './strings';
 import type { Message, Stats } from './store';
 import { TextArea } from './text_area';
@@ -121,6 +124,8 @@ function statLine({ tokens, exact, tokensPerSecond }: Stats, t: Strings): string
   return parts.join(t.comma);
 }
 
+const kNoCitations: readonly Citation[] = [];
+
 interface AnswerProps {
   message: Message;
   question: string;
@@ -132,9 +137,11 @@ interface AnswerProps {
 export function Answer({ message, question, busy, onRegenerate, onCopyFailed }: AnswerProps) {
   const t = useStrings();
   const streaming = message.state === 'streaming';
+  // Where the marks stand is known at the end, so until then they are text.
+  const citations = (!streaming && message.citations) || kNoCitations;
   const html = useMemo(
-    () => renderMarkdown(message.content, verseHint(question, streaming)),
-    [message.content, question, streaming],
+    () => renderMarkdown(message.content, verseHint(question, streaming), citations),
+    [message.content, question, streaming, citations],
   );
   return (
     <div class="message message-answer" data-role="assistant" data-state={message.state ?? 'done'}>
@@ -146,11 +153,15 @@ export function Answer({ message, question, busy, onRegenerate, onCopyFailed }: 
             <p />
           </div>
         ) : (
-          <div
-            class={streaming ? 'prose streaming' : 'prose'}
+          <Prose
+            html={html}
             lang={languageOf(message.content)}
-            dangerouslySetInnerHTML={{ __html: html }}
+            streaming={streaming}
+            citations={citations}
           />
+        )}
+        {!streaming && message.grounding && (
+          <LookUpLine grounding={message.grounding} found={citations.length} />
         )}
         {message.state === 'stopped' && <p class="note">{t.stopped}</p>}
         {message.state === 'failed' && <p class="note note-error">{t.failed}</p>}

@@ -1,6 +1,8 @@
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import { useStrings } from './context';
+import type { GraphInfo } from './grounding';
 import { Icon } from './icons';
+import { LookUpSetting } from './look_up_setting';
 import { fill } from './strings';
 import { defaultSettings, inRange, ranges, type NumberSetting, type Settings } from './store';
 
@@ -78,12 +80,13 @@ function Choice<T extends string>({ label, value, options, onChange }: ChoicePro
 
 interface Props {
   settings: Settings;
+  graph: GraphInfo | null;
   onChange(settings: Settings): void;
   onClearData(): void;
   onClose(): void;
 }
 
-export function SettingsDialog({ settings, onChange, onClearData, onClose }: Props) {
+export function SettingsDialog({ settings, graph, onChange, onClearData, onClose }: Props) {
   const t = useStrings();
   const dialog = useRef<HTMLDialogElement>(null);
   const titleId = useId();
@@ -145,13 +148,21 @@ export function SettingsDialog({ settings, onChange, onClearData, onClose }: Pro
           ]}
           onChange={(language) => set({ language })}
         />
+        {graph && (
+          <LookUpSetting
+            graph={graph}
+            value={settings.grounding}
+            onChange={(grounding) => set({ grounding })}
+          />
+        )}
         <div class="section-head">
           <h3>{t.sampling}</h3>
           <button
             type="button"
             class="text-button"
             onClick={() => {
-              onChange({ ...defaultSettings, theme: settings.theme, language: settings.language });
+              const { theme, language, grounding } = settings;
+              onChange({ ...defaultSettings, theme, language, grounding });
               setResets(resets + 1);
             }}
           >

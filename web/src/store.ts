@@ -1,3 +1,7 @@
+import { parseCitations, type Citation } from './citations';
+import { groundingModes, parseGrounding, type Grounding, type GroundingMode } from './grounding';
+import { fieldsOf } from './json';
+
 /**
  * What this browser keeps: one chat and the settings. Whatever lies in storage is outside input: it may be
  * old, cut or edited, so each field is checked and a bad one falls back to its default.
@@ -16,6 +20,8 @@ export interface Message {
   state?: 'streaming' | 'stopped' | 'failed';
   finish?: string;
   stats?: Stats;
+  citations?: Citation[];
+  grounding?: Grounding;
 }
 
 export interface Settings {
@@ -27,6 +33,8 @@ export interface Settings {
   maxTokens: number | null;
   seed: number | null;
   systemPrompt: string;
+  /** null: the server's default. */
+  grounding: GroundingMode | null;
 }
 
 export const ranges = {
@@ -46,18 +54,13 @@ export const defaultSettings: Settings = {
   maxTokens: null,
   seed: null,
   systemPrompt: '',
+  grounding: null,
 };
 
 export const kChatKey = 'shenhong.chat';
 export const kSettingsKey = 'shenhong.settings';
 
-type Fields = Record<string, unknown>;
-
-function fieldsOf(value: unknown): Fields | null {
-  return typeof value === 'object' && value !== null ? (value as Fields) : null;
-}
-
-function oneOf<T>(value: unknown, allowed: readonly T[], fallback: T): T {
+function oneOf<T, F = T>(value: unknown, allowed: readonly T[], fallback: F): T | F {
   return allowed.includes(value as T) ? (value as T) : fallback;
 }
 
@@ -94,6 +97,10 @@ function parseMessage(value: unknown): Message | null {
   if (typeof fields['finish'] === 'string') message.finish = fields['finish'];
   const stats = parseStats(fields['stats']);
   if (stats) message.stats = stats;
+  const citations = parseCitations(fields['citations']);
+  if (citations.length > 0) message.citations = citations;
+  const grounding = parseGrounding(fields['grounding']);
+  if (grounding) message.grounding = grounding;
   return message;
 }
 
@@ -117,6 +124,7 @@ export function parseSettings(text: string | null): Settings {
     maxTokens: number('maxTokens'),
     seed: number('seed'),
     systemPrompt: typeof fields['systemPrompt'] === 'string' ? fields['systemPrompt'] : '',
+    grounding: oneOf(fields['grounding'], groundingModes, null),
   };
 }
 

@@ -29,12 +29,13 @@ export interface Chat {
 interface Options {
   settings: Settings;
   model: string;
+  hasGraph: boolean;
   onError(error: unknown): void;
   onStorageFull(): void;
 }
 
 /** The conversation: at most one answer is being written at a time. */
-export function useChat({ settings, model, onError, onStorageFull }: Options): Chat {
+export function useChat({ settings, model, hasGraph, onError, onStorageFull }: Options): Chat {
   const [messages, setMessages] = useState<Message[]>(() => parseChat(load(kChatKey)));
   const [busy, setBusy] = useState(false);
   const running = useRef<AbortController | null>(null);
@@ -74,11 +75,15 @@ export function useChat({ settings, model, onError, onStorageFull }: Options): C
 
     const meter = new Meter();
     try {
-      for await (const event of streamChat(requestFor(history, settings, model), control.signal)) {
+      const request = requestFor(history, settings, model, hasGraph);
+      for await (const event of streamChat(request, control.signal)) {
         if (event.kind === 'text') {
           answer.content += event.text;
           meter.piece();
           showSoon();
+        } else if (event.kind === 'facts') {
+          if (event.citations.length > 0) answer.citations = event.citations;
+          if (event.grounding) answer.grounding = event.grounding;
         } else if (event.kind === 'finish') {
           answer.finish = event.reason;
         } else {

@@ -22,7 +22,7 @@ test('questions without an answer are not sent again, so roles alternate', () =>
 });
 
 test('settings left alone are not sent', () => {
-  assert.deepEqual(requestFor([user('a')], defaultSettings, 'm'), {
+  assert.deepEqual(requestFor([user('a')], defaultSettings, 'm', true), {
     model: 'm',
     messages: [user('a')],
   });
@@ -34,7 +34,7 @@ test('settings left alone are not sent', () => {
     seed: 0,
     systemPrompt: ' 简短 ',
   };
-  assert.deepEqual(requestFor([user('a')], settings, 'm'), {
+  assert.deepEqual(requestFor([user('a')], settings, 'm', true), {
     model: 'm',
     messages: [{ role: 'system', content: '简短' }, user('a')],
     temperature: 0,
@@ -42,6 +42,12 @@ test('settings left alone are not sent', () => {
     max_tokens: 8,
     seed: 0,
   });
+});
+
+test('the mode of look-ups is sent only to a server with a graph', () => {
+  const settings = { ...defaultSettings, grounding: 'strict' };
+  assert.equal(requestFor([user('a')], settings, 'm', true).grounding?.mode, 'strict');
+  assert.equal(requestFor([user('a')], settings, 'm', false).grounding, undefined);
 });
 
 test('an answer finds its question', () => {

@@ -21,6 +21,45 @@ export const kHostile = [
   '<a href="https://example.invalid" onclick="window.hacked=7">link</a> end',
 ].join('\n\n');
 
+const kFact = {
+  fact_id: 12,
+  s: '<urn:s>',
+  p: '<urn:p>',
+  o: '"x"@zh',
+  source: '国家文物局2012年长城资源认定',
+  url: '',
+  confidence: 1,
+  valid_from: '',
+  valid_to: '',
+  labels: { subject: '长城', relation: '修建原因', object: '防御北方游牧民族' },
+};
+const kHostileFact = {
+  ...kFact,
+  source: '<b>\u202Esource</b>',
+  url: 'javascript:window.hacked=8',
+  confidence: 0.5,
+  valid_from: '2001',
+  labels: {
+    subject: '<img src=x onerror="window.hacked=9">',
+    relation: '**r**',
+    object: `<script>window.hacked=10</script>${'长'.repeat(500)}`,
+  },
+};
+/** An answer with look-ups: two of its marks are cited, the third is only text. */
+export const kCited = {
+  text: '🌸长城是为了**防御北方游牧民族**[1]，也有别的说法[2]。此外[1]。',
+  annotations: [
+    { type: 'kg_citation', index: 1, start_index: 18, end_index: 21, kg_citation: kFact },
+    { type: 'kg_citation', index: 2, start_index: 28, end_index: 31, kg_citation: kHostileFact },
+    { type: 'url_citation', url_citation: { start_index: 18, end_index: 21, url: 'https://a.b' } },
+  ],
+  grounding: {
+    mode: 'auto',
+    decision: 'retrieved',
+    queries: [{ entity: '长城', relation: '修建原因', inverse: false, found: true }],
+  },
+};
+
 const kErrors = {
   '/context': [
     400,
@@ -41,6 +80,7 @@ function json(response, status, body, headers = {}) {
 
 function answerTo(question) {
   if (question.includes('/hostile')) return kHostile;
+  if (question.includes('/cite')) return kCited.text;
   if (question.includes('/long')) return '江水东流去，青山依旧在。'.repeat(200);
   if (question.includes('七言')) return kSeven;
   if (/意思|谁写/.test(question)) return kProse;
@@ -52,11 +92,10 @@ async function stream(response, question, includeUsage, pieceMs) {
     'content-type': 'text/event-stream; charset=utf-8',
     'cache-control': 'no-cache',
   });
-  const send = (delta, finish = null) => {
+  const send = (delta, finish = null, more = {}) => {
     const choices = [{ index: 0, delta, logprobs: null, finish_reason: finish }];
-    response.write(
-      `data: ${JSON.stringify({ id: 'chatcmpl-mock', object: 'chat.completion.chunk', choices })}\n\n`,
-    );
+    const chunk = { id: 'chatcmpl-mock', object: 'chat.completion.chunk', choices, ...more };
+    response.write(`data: ${JSON.stringify(chunk)}\n\n`);
   };
   send({ role: 'assistant', content: '' });
   const pieces = [...answerTo(question)];
@@ -72,7 +111,9 @@ async function stream(response, question, includeUsage, pieceMs) {
     send({ content: piece, later: {} });
     await new Promise((resolve) => setTimeout(resolve, pieceMs));
   }
-  send({}, question.includes('/length') ? 'length' : 'stop');
+  if (question.includes('/cite'))
+    send({ annotations: kCited.annotations }, 'stop', { grounding: kCited.grounding });
+  else send({}, question.includes('/length') ? 'length' : 'stop');
   if (includeUsage) {
     const usage = {
       prompt_tokens: 12,
@@ -84,9 +125,9 @@ async function stream(response, question, includeUsage, pieceMs) {
   response.end('data: [DONE]\n\n');
 }
 
-/** Resolves to the listening server; `state.health` may be set to 503, `state.requests` holds the bodies. */
+/** Resolves to the listening server; `state.health` may be set to 503, `state.graph` to a graph; `state.requests` holds the bodies. */
 export async function startMock({ port = 0, pieceMs = kPieceMs } = {}) {
-  const state = { health: 200, requests: [] };
+  const state = { health: 200, graph: null, requests: [] };
   const server = createServer(async (request, response) => {
     const path = new URL(request.url, 'http://mock').pathname;
     if (path === '/') {
@@ -94,7 +135,10 @@ export async function startMock({ port = 0, pieceMs = kPieceMs } = {}) {
       return response.end(await readFile(kPage));
     }
     if (path === '/health')
-      return json(response, state.health, { status: state.health === 200 ? 'ok' : 'loading' });
+      return json(response, state.health, {
+        status: state.health === 200 ? 'ok' : 'loading',
+        graph: state.graph,
+      });
     if (path === '/v1/models')
       return json(response, 200, {
         object: 'list',

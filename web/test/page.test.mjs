@@ -225,3 +225,67 @@ test('copy gives the text as the model wrote it', () =>
       /^明月\n一轮明月照江楼，/,
     );
   }));
+
+test('cited marks open their fact, as text, and Escape gives the focus back', () =>
+  withPage({}, async ({ page, ui, complaints }) => {
+    const marks = ui.lastAnswer.locator('.cite');
+    const card = page.locator('.fact-card');
+    await ui.ask('/cite');
+    await page.locator('[data-state="streaming"] .prose', { hasText: '[1]' }).waitFor();
+    assert.equal(await page.locator('[data-state="streaming"] .cite').count(), 0);
+    await ui.settled();
+    assert.deepEqual(await marks.allInnerTexts(), ['[1]', '[2]'], 'the last [1] is text');
+    assert.match(await ui.lastAnswer.locator('.look-up-line').innerText(), /查得 2 条/);
+    await marks.first().press('Enter');
+    assert.match(await card.innerText(), /长城 · 修建原因\s+防御北方游牧民族\s+来源\s+国家文物局/);
+    await page.keyboard.press('Escape');
+    assert.equal(await card.count(), 0);
+    assert.ok(await marks.first().evaluate((mark) => mark === document.activeElement));
+    await page.reload();
+    await marks.nth(1).click();
+    assert.match(await card.innerText(), /<img src=x[^]*\*\*r\*\*[^]*<script>[^]*自 2001 起[^]*50%/);
+    assert.equal(await card.locator('a, b, img, script').count(), 0);
+    await ui.input.click();
+    assert.equal(await card.count(), 0, 'a press elsewhere closes it');
+    assert.equal(await page.evaluate(() => window.hacked), undefined);
+    assert.deepEqual(complaints, []);
+  }));
+
+test('on a narrow phone the card stays on the screen', () =>
+  withPage(
+    { viewport: { width: 360, height: 400 }, isMobile: true, hasTouch: true },
+    async ({ page, ui }) => {
+      await ui.ask('/cite', () => ui.action('send').tap());
+      await ui.settled();
+      for (const i of [0, 1]) {
+        await ui.lastAnswer.locator('.cite').nth(i).tap();
+        const box = await page.locator('.fact-card').boundingBox();
+        assert.ok(box.x >= 0 && box.y >= 0, JSON.stringify(box));
+        assert.ok(box.x + box.width <= 360 && box.y + box.height <= 400, JSON.stringify(box));
+        await page.keyboard.press('Escape');
+      }
+    },
+  ));
+
+test('look-ups can be set where the server has a graph, and only there', async () => {
+  await withPage({}, async ({ page, ui }) => {
+    assert.equal(await page.getByText('长城的建造原因').count(), 0);
+    await ui.action('settings').click();
+    assert.equal(await page.locator('.look-ups').count(), 0);
+  });
+  mock.state.graph = { facts: 21958, mode: 'auto' };
+  await withPage({}, async ({ page, ui }) => {
+    await page.getByText('长城的建造原因').click();
+    await ui.settled();
+    assert.equal(mock.state.requests.at(-1).grounding, undefined);
+    await ui.action('settings').click();
+    await page.getByLabel('严格').check();
+    await page.keyboard.press('Escape');
+    await page.reload();
+    await ui.ready();
+    await ui.ask('春');
+    await ui.settled();
+    assert.deepEqual(mock.state.requests.at(-1).grounding, { mode: 'strict' });
+  });
+  mock.state.graph = null;
+});
