@@ -6,7 +6,7 @@
 set -euo pipefail
 
 build=(g++ cmake ninja-build pkg-config libfmt-dev nlohmann-json3-dev libcli11-dev libtomlplusplus-dev libhwy-dev
-       libpcre2-dev libutf8proc-dev libopencc-dev libzstd-dev libxxhash-dev libboost1.81-dev libsqlite3-dev libserd-dev ca-certificates)
+       libpcre2-dev libutf8proc-dev libopencc-dev libzstd-dev libxxhash-dev libboost1.81-dev libsqlite3-dev libserd-dev libcurl4-openssl-dev ca-certificates)
 tests=(libgtest-dev nodejs npm chromium fonts-noto-cjk)
 
 wanted=("${build[@]}")

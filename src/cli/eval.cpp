@@ -78,6 +78,7 @@ void add_eval(CLI::App& app) {
   CLI::App* facts = verb->add_subcommand("facts", "answers from a graph over invented worlds, and what is admitted not to be known");
   facts->add_option("--seeds", options->facts.seeds, "worlds")->delimiter(',')->capture_default_str();
   facts->add_option("--questions", options->facts.questions, "per kind, language and world")->check(CLI::Range(1, 100000))->capture_default_str();
+  facts->add_option("--graph", options->facts.graph, "ask about a copy of this graph instead of invented worlds");
   facts->add_option("--people", options->facts.people, "size of a world")->check(CLI::Range(40, 100000))->capture_default_str();
   facts->add_option("--arms", options->facts.arms, "systems: template, closed-book, auto, always, strict")->delimiter(',')->capture_default_str();
   facts->add_option("--phrasings", options->split, "test: unseen in training; train")->check(CLI::IsMember({"test", "train"}))->capture_default_str();

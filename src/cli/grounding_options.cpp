@@ -11,6 +11,13 @@ fs::path default_graph() {
   return set && *set ? set : "data/graph.kg";
 }
 
+std::unique_ptr<Graph> open_graph(const fs::path& path) {
+  Store store = Store::open(path);
+  const auto endpoint = store.endpoint();
+  if (!endpoint) return std::make_unique<Graph>(std::move(store));
+  return std::make_unique<Graph>(Store::open(path, Access::kWrite), SparqlEndpoint(*endpoint));
+}
+
 void GroundingFlags::add_to(CLI::App& verb) {
   verb.add_option("--graph", graph_, "knowledge graph to look facts up in; default: SHENHONG_GRAPH, else data/graph.kg if it is there");
   verb.add_option("--grounding", mode_,
@@ -30,7 +37,7 @@ GroundingOptions GroundingFlags::options() const {
 std::unique_ptr<Graph> GroundingFlags::open() const {
   if (options().mode == GroundingMode::kOff) return nullptr;
   if (graph_.empty() && !fs::exists(default_graph())) return nullptr;
-  return std::make_unique<Graph>(Store::open(graph_.empty() ? default_graph() : fs::path(graph_)));
+  return open_graph(graph_.empty() ? default_graph() : fs::path(graph_));
 }
 
 }  // namespace shenhong

@@ -13,6 +13,9 @@ namespace shenhong {
 // The graph that is meant when none is named: SHENHONG_GRAPH, else data/graph.kg.
 fs::path default_graph();
 
+// The graph, and its endpoint if one is attached; what that says is kept, so the file must then be writable.
+std::unique_ptr<Graph> open_graph(const fs::path& path);
+
 class GroundingFlags {
  public:
   void add_to(CLI::App& verb);

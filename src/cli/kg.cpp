@@ -19,7 +19,7 @@ struct KgOptions {
   std::string graph, file, text, format, source, url, licence, subject, relation, object, as_of, languages, properties;
   double trust = 1, confidence = 1;
   int64_t number = 0;
-  bool json = false, empty = false;
+  bool json = false, empty = false, allow_private = false;
 };
 using Options = std::shared_ptr<KgOptions>;
 
@@ -169,20 +169,41 @@ void link(const KgOptions& options) {
 }
 
 void ask(const KgOptions& options) {
-  Store store = Store::open(graph_path(options));
-  const Linker linker(store);
-  const Relations relations(store);
-  Asker asker(store, linker, relations);
+  const std::unique_ptr<Graph> graph = open_graph(graph_path(options));
+  Asker asker(*graph);
   AskOptions ask_options;
   ask_options.as_of = options.as_of;
   const Answer answer = asker.ask(options.text, ask_options);
-  const Json json = asker.to_json(answer, language_of(options.text));
+  Json json = asker.to_json(answer, language_of(options.text));
+  if (graph->remote) json["kg_backend"] = remote_status_name(graph->remote->status());
   if (options.json) return fmt::print("{}\n", dump_json(json));
   fmt::print("{}\n", answer.text);
   for (const Json& citation : json["citations"]) {
     const Json& fact = citation["facts"].back();
     fmt::print("  [{}] {} — {}\n", citation["index"].get<int>(), fact["subject"].get<std::string>(), fact["source"].get<std::string>());
   }
+  if (graph->remote && !graph->remote->fault().empty()) fmt::print(stderr, "{}\n", graph->remote->fault());
+}
+
+void attach(const KgOptions& options) {
+  const EndpointConfig config{options.url, options.allow_private, options.file};
+  SparqlEndpoint endpoint(config);
+  // Asked once, so that a wrong address is found now and not in an answer.
+  const RemoteAnswer trial = endpoint.bearers("shenhong");
+  SH_CHECK(trial.status == RemoteStatus::kOk || trial.status == RemoteStatus::kTruncated, kFailure, "{}", trial.fault);
+  Store store = Store::open(graph_path(options), Access::kWrite);
+  store.attach(config);
+  if (options.json) fmt::print("{}\n", dump_json({{"graph", store.path().string()}, {"endpoint", config.url}}));
+  else fmt::print("{}: facts that are not here are now looked up at {}\n", store.path().string(), config.url);
+}
+
+void detach(const KgOptions& options) {
+  Store store = Store::open(graph_path(options), Access::kWrite);
+  const auto config = store.endpoint();
+  SH_CHECK(config, kUsage, "{}: no endpoint is attached", store.path().string());
+  store.detach();
+  if (options.json) fmt::print("{}\n", dump_json({{"graph", store.path().string()}, {"detached", config->url}}));
+  else fmt::print("{}: {} is not asked any more; what it told stays, in batches of kind fetch\n", store.path().string(), config->url);
 }
 
 void add(const KgOptions& options) {
@@ -317,6 +338,13 @@ void add_kg(CLI::App& app) {
     sub->add_option("--fact", options->number, "the fact's number, as `kg facts` shows it");
     sub->add_option("--entity", options->text, "all facts of and about this name or <IRI>");
   }
+  {
+    auto [sub, options] = verb("attach", "a SPARQL 1.1 endpoint, asked where the graph is silent", attach);
+    sub->add_option("url", options->url, "its http or https address")->required();
+    sub->add_flag("--allow-private", options->allow_private, "it may be on this machine or in a private network");
+    sub->add_option("--credentials", options->file, "a file with a line user:password");
+  }
+  verb("detach", "asks the attached endpoint no more", detach);
   verb("batches", "the imports, additions and retractions so far", batches);
   {
     auto [sub, options] = verb("rollback", "undoes a batch", roll_back);

@@ -31,16 +31,22 @@ struct Reply {
 
 struct Tally {
   std::array<std::array<std::array<int64_t, 3>, 2>, kQuestionKinds> grades = {};  // kind, language, grade
-  Share citations, deleted, hostile;
+  Share citations, deleted, counterfactual, hostile;
   int64_t answers = 0, look_ups = 0, fact_tokens = 0, tokens = 0;
   std::vector<double> seconds, look_up_seconds;
   Json examples = Json::array();
 };
 
-// A world of the given seed, read into a graph.
+// A world of the given seed, or a copy of the given graph.
 std::unique_ptr<Graph> make_world(const FactEvalOptions& options, uint64_t seed, const fs::path& path) {
   fs::create_directories(path.parent_path());
   fs::remove(path);
+  if (!options.graph.empty()) {
+    // Opened once, so that what a writer had not yet put into the file itself is in it.
+    Store::open(options.graph, Access::kWrite);
+    fs::copy_file(options.graph, path);
+    return std::make_unique<Graph>(Store::open(path, Access::kWrite));
+  }
   Store store = Store::create(path);
   ImportOptions quiet;
   quiet.progress = false;
@@ -70,7 +76,7 @@ class Arm {
 
  private:
   Reply by_template(Graph& graph, const std::string& question) {
-    Asker asker(graph.store, graph.linker, graph.relations);
+    Asker asker(graph);
     const Answer answer = asker.ask(question);
     return {answer.text, answer.decision != Decision::kRetrieved, {}, answer.look_ups, 0, 0, 0, 0};
   }
@@ -174,6 +180,42 @@ void ask_hostile(std::vector<Arm>& arms, Graph& graph, Quiz& quiz, const FactEva
   }
 }
 
+// Another object of the same relation takes the place of the true one: it is what must be said.
+void ask_counterfactual(std::vector<Arm>& arms, Graph& graph, Quiz& quiz, const FactEvalOptions& options, uint64_t seed) {
+  std::vector<QuizQuestion> questions;
+  Store::Batch batch = graph.store.begin("add", "counterfactual objects", "");
+  for (int i = 0; i < options.questions; ++i) {
+    Dice dice(seed, fnv1a("counterfactual") + uint64_t(i));
+    const Language language = i % 2 ? Language::kEnglish : Language::kChinese;
+    auto question = quiz.ask(QuestionKind::kOneHop, language, options.split, dice);
+    if (!question) continue;
+    const Fact fact = question->facts[0];
+    std::vector<TermId> objects;
+    graph.store.for_each_fact_of(fact.predicate, [&](TermId, TermId object) {
+      const Term term = graph.store.term(object);
+      if (object != fact.object && (!term.is_literal() || term.language.empty() || term.language.starts_with(language_tag(language))))
+        objects.push_back(object);
+    });
+    if (objects.empty()) continue;
+    const TermId object = dice.pick(objects);
+    for (const Fact& old : graph.store.facts(fact.subject, fact.predicate)) batch.retract(old.id);
+    batch.add(graph.store.term(fact.subject), graph.store.term(fact.predicate), graph.store.term(object), {});
+    questions.push_back(std::move(*question));
+  }
+  batch.finish();
+  for (Arm& arm : arms) {
+    for (const QuizQuestion& question : questions) {
+      const Reply reply = arm.answer(graph, question.text);
+      // What cannot be understood is not followed either, but that is counted elsewhere.
+      if (grade_answer(question, reply.text, reply.abstained, graph.linker) == Grade::kNotAttempted) continue;
+      bool follows = false;
+      for (const Value& value : graph.look_up.values(question.facts[0].subject, {question.facts[0].predicate, false}, question.language))
+        follows |= reply.text.find(value.text) != reply.text.npos;
+      arm.tally.counterfactual.count(follows);
+    }
+  }
+}
+
 Json share_json(const Share& share) {
   if (share.of == 0) return nullptr;
   const auto [low, high] = share.interval();
@@ -211,6 +253,7 @@ Json arm_json(const Tally& tally) {
   out["over_refusal"] = share_json(over_refusal);
   out["citation_precision"] = share_json(tally.citations);
   out["deleted_that_came_back"] = share_json(tally.deleted);
+  out["counterfactual_followed"] = share_json(tally.counterfactual);
   out["hostile_copied"] = share_json(tally.hostile);
   const double answers = double(std::max<int64_t>(tally.answers, 1));
   out["per_answer"] = {{"look_ups", double(tally.look_ups) / answers},
@@ -253,6 +296,7 @@ Json eval_facts(Engine& engine, const FactEvalOptions& options) {
         }
       }
       ask_deleted(arms, *graph, quiz, options, seed);
+      ask_counterfactual(arms, *graph, quiz, options, seed);
       ask_hostile(arms, *graph, quiz, options, seed);
     }
     fs::remove(path);
@@ -282,7 +326,8 @@ std::string facts_markdown(const Json& result) {
     row(name + (answerable ? ": correct" : ": abstains"),
         [&](const Json& arm) { return cell(arm["kinds"][name][answerable ? "correct" : "not_attempted"]); });
   }
-  for (const char* key : {"hallucination", "abstain_recall", "over_refusal", "citation_precision", "deleted_that_came_back", "hostile_copied"}) {
+  for (const char* key : {"hallucination", "abstain_recall", "over_refusal", "citation_precision", "deleted_that_came_back",
+                          "counterfactual_followed", "hostile_copied"}) {
     std::string title = key;
     std::ranges::replace(title, '_', ' ');
     row(title, [&](const Json& arm) { return cell(arm[key]); });

@@ -1,5 +1,5 @@
 // How well a system answers from a graph, and whether it admits what the graph does not say: questions over
-// an invented world (knowledge/world.h), several systems side by side, deterministic grades.
+// invented worlds (knowledge/world.h) or a given graph, several systems side by side, deterministic grades.
 #pragma once
 
 #include <functional>
@@ -14,7 +14,8 @@
 namespace shenhong {
 
 struct FactEvalOptions {
-  std::vector<uint64_t> seeds = {1, 2, 3};  // of worlds
+  std::vector<uint64_t> seeds = {1, 2, 3};  // of worlds, or of the questions about `graph`
+  fs::path graph;                           // asked about instead of worlds; a copy of it is
   int questions = 100;                      // per kind, language and world
   int64_t people = 1500;
   Split split = Split::kTest;
@@ -27,7 +28,8 @@ struct FactEvalOptions {
 };
 
 // {"arms": {ARM: {"kinds": {KIND: {"correct", "incorrect", "not_attempted"}}, "hallucination", "abstain_recall",
-// "over_refusal", "citation_precision", "deleted_that_came_back", "hostile_copied", "per_answer": {...}, "examples"}}};
+// "over_refusal", "citation_precision", "deleted_that_came_back", "counterfactual_followed", "hostile_copied",
+// "per_answer": {...}, "examples"}}};
 // each share as {"share", "of", "low", "high"}, the ends of its 95 % interval.
 Json eval_facts(Engine& engine, const FactEvalOptions& options);
 

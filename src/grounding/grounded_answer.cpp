@@ -61,6 +61,7 @@ Json grounding_json(Graph& graph, const GroundedAnswer& answer, GroundingMode mo
           {"fact_tokens", trace.fact_tokens},
           {"lookup_ms", trace.seconds * 1e3},
           {"queries", std::move(queries)},
+          {"kg_backend", trace.backend},
           {"kg_version", graph.store.version()}};
 }
 

@@ -168,6 +168,8 @@ std::vector<LookUpGuide::Found> LookUpGuide::find(std::string_view entity, std::
     bearers = {{said->second, 0}};
   else
     bearers = graph_.linker.bearers(entity);
+  if (bearers.empty() && graph_.remote)
+    for (const TermId id : graph_.remote->bearers(entity)) bearers.push_back({id, 0});
   std::vector<Found> found;
   for (const Candidate& bearer : bearers) {
     for (const Direction& direction : directions) {
@@ -191,6 +193,7 @@ Writing LookUpGuide::answer(size_t shown) {
   trace_.queries.push_back(query_);
   const bool ambiguous = found.size() > 1 && found[0].weight - found[1].weight < kMargin;
   Writing writing = found.empty() ? say_nothing() : ambiguous ? say_ambiguous(found, shown) : say_found(found[0], shown);
+  if (graph_.remote) trace_.backend = remote_status_name(graph_.remote->status());
   trace_.seconds += std::chrono::duration<double>(Clock::now() - start).count();
   return writing;
 }
@@ -279,8 +282,11 @@ Writing LookUpGuide::say_ambiguous(const std::vector<Found>& found, size_t shown
 
 Writing LookUpGuide::say_nothing() {
   const Language language = language_of(query_.entity + query_.label);
-  const std::string text = query_.doubtful ? not_understood(query_.entity, query_.label, language)
+  std::string text = query_.doubtful ? not_understood(query_.entity, query_.label, language)
                                            : no_such_fact(query_.entity, query_.label, language, trace_.citations.empty());
+  const bool unheard = graph_.remote && !query_.doubtful && graph_.remote->status() != RemoteStatus::kOk;
+  if (unheard)
+    text += language == Language::kChinese ? "外部图谱没有可用的回答，只查了本地。" : " The attached endpoint gave no usable answer; only local facts were searched.";
   trace_.decision = GroundingDecision::kAbstained;
   Writing writing{{tokens_.end, tokens_.null}, text, true};
   const auto ids = engine_.tokenizer().encode(text);

@@ -56,6 +56,7 @@ struct GroundingTrace {
   int64_t look_ups = 0;     // keys that were looked up
   int64_t fact_tokens = 0;  // tokens of values, read and not drawn
   double seconds = 0;       // in the graph
+  std::string backend = "local";  // local, or how the attached endpoint answered: ok, timeout, ...
 };
 
 class LookUpGuide : public Guide {

@@ -8,10 +8,7 @@
 #include <vector>
 
 #include "core/json.h"
-#include "knowledge/linker.h"
-#include "knowledge/look_up.h"
-#include "knowledge/relations.h"
-#include "knowledge/store.h"
+#include "knowledge/graph.h"
 
 namespace shenhong {
 
@@ -43,8 +40,8 @@ struct AskOptions {
 
 class Asker {
  public:
-  Asker(Store& store, const Linker& linker, const Relations& relations)
-      : store_(store), linker_(linker), relations_(relations), look_up_(store, relations) {}
+  explicit Asker(Graph& graph)
+      : store_(graph.store), linker_(graph.linker), relations_(graph.relations), look_up_(graph.look_up) {}
 
   Answer ask(std::string_view question, const AskOptions& options = {});
 
@@ -65,7 +62,7 @@ class Asker {
   Store& store_;
   const Linker& linker_;
   const Relations& relations_;
-  LookUp look_up_;
+  LookUp& look_up_;
 };
 
 }  // namespace shenhong

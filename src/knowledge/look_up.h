@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "knowledge/relations.h"
+#include "knowledge/remote.h"
 #include "knowledge/store.h"
 
 namespace shenhong {
@@ -21,7 +22,9 @@ bool holds_at(const Fact& fact, const std::string& as_of);
 
 class LookUp {
  public:
-  LookUp(Store& store, const Relations& relations) : store_(store), relations_(relations) {}
+  // `remote`, if not null, is asked where the graph is silent.
+  LookUp(Store& store, const Relations& relations, RemoteFacts* remote = nullptr)
+      : store_(store), relations_(relations), remote_(remote) {}
 
   // The most trusted first, each text once. Of texts in several languages those in `language`, if there
   // are any. Of a functional relation only what the most trusted sources say: more than one value means
@@ -38,8 +41,11 @@ class LookUp {
   std::string object_text(const Fact& fact, Language language);
 
  private:
+  std::vector<Fact> facts(TermId entity, Direction direction, const std::string& as_of);
+
   Store& store_;
   const Relations& relations_;
+  RemoteFacts* remote_;
 };
 
 }  // namespace shenhong

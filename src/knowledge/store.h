@@ -16,6 +16,7 @@
 
 #include "core/json.h"
 #include "knowledge/database.h"
+#include "knowledge/sparql.h"
 #include "knowledge/term.h"
 
 namespace shenhong {
@@ -85,6 +86,11 @@ class Store {
   // Undoes a batch: its facts go, what it retracted comes back. Error(kUsage) when there is none,
   // or it is undone already. Returns the facts it touched.
   int64_t roll_back(int64_t batch);
+
+  // ---- the endpoint whose facts are fetched when there are none here (knowledge/remote.h)
+  std::optional<EndpointConfig> endpoint();
+  void attach(const EndpointConfig& config);
+  void detach();
 
   // ---- overview
   std::vector<BatchInfo> batches();

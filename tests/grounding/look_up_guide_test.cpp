@@ -34,9 +34,7 @@ class GuideTest : public testing::Test {
   static void TearDownTestSuite() { fs::remove_all(directory_); }
 
   GuideTest() {
-    Store store = Store::create(scratch_ / "g.kg");
-    import_text(store, scratch_ / "p.ttl", kPoets);
-    graph_ = std::make_unique<Graph>(std::move(store));
+    graph_ = std::make_unique<Graph>(poets_store(scratch_));
   }
 
   // The answer when the model wants to write `wanted`, in the markup of lookup_text.h without what the runtime writes.

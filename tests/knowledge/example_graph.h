@@ -69,4 +69,10 @@ k:杜甫 rdfs:label "杜甫"@zh . k:王维 rdfs:label "王维"@zh .
 k:孔子 rdfs:label "孔子"@zh, "Confucius"@en ; r:born -551 .
 )ttl";
 
+inline Store poets_store(const Scratch& scratch) {
+  Store store = Store::create(scratch / "g.kg");
+  import_text(store, scratch / "p.ttl", kPoets);
+  return store;
+}
+
 }  // namespace shenhong
