@@ -13,6 +13,7 @@ fs::path default_graph() {
 
 std::unique_ptr<Graph> open_graph(const fs::path& path) {
   Store store = Store::open(path);
+  store.check();
   const auto endpoint = store.endpoint();
   if (!endpoint) return std::make_unique<Graph>(std::move(store));
   return std::make_unique<Graph>(Store::open(path, Access::kWrite), SparqlEndpoint(*endpoint));
@@ -36,8 +37,14 @@ GroundingOptions GroundingFlags::options() const {
 
 std::unique_ptr<Graph> GroundingFlags::open() const {
   if (options().mode == GroundingMode::kOff) return nullptr;
-  if (graph_.empty() && !fs::exists(default_graph())) return nullptr;
-  return open_graph(graph_.empty() ? default_graph() : fs::path(graph_));
+  if (!graph_.empty()) return open_graph(graph_);
+  if (!fs::exists(default_graph())) return nullptr;
+  try {
+    return open_graph(default_graph());
+  } catch (const Error& error) {
+    fmt::print(stderr, "shenhong: {}\nshenhong: going on without a graph; --graph {} insists on it\n", error.what(), default_graph().string());
+    return nullptr;
+  }
 }
 
 }  // namespace shenhong

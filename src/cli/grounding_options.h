@@ -21,7 +21,7 @@ class GroundingFlags {
   void add_to(CLI::App& verb);
 
   // Null with mode off, and when no graph was named and there is none in the usual place.
-  // Error(kBadInput) for a graph that was named and cannot be read.
+  // A graph that was named and cannot be read is an error, Error(kBadInput); the usual one is warned of and left out.
   std::unique_ptr<Graph> open() const;
   // Error(kUsage) names a mode that there is not.
   GroundingOptions options() const;

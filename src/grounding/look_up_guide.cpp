@@ -4,6 +4,8 @@
 #include <array>
 #include <chrono>
 #include <cmath>
+#include <cstdlib>
+#include <set>
 
 #include "core/error.h"
 #include "grounding/lookup_text.h"
@@ -16,11 +18,13 @@ namespace {
 constexpr int kMaxLookUps = 8;             // of one answer
 constexpr size_t kMaxValueTokens = 64;     // of one value
 constexpr double kMargin = 0.7;            // between bearers of a name, of log(1 + facts): a factor of 2
+// A relation that the entity does not have is asked for, too: a model that is sure of it is told that there is none.
+const double kUnstatedPrior = std::getenv("PRIOR") ? std::atof(std::getenv("PRIOR")) : 1;
 constexpr double kAutoThreshold = 0.5;     // probability of a look-up from which there is one
 constexpr double kAlwaysThreshold = 0.02;  // where the question names something that the graph knows
 // Of the whole query under the model; below it strict mode does not answer. Chosen on worlds of other seeds than those of the
 // report.
-constexpr double kStrictProbability = 0.5;
+const double kStrictProbability = std::getenv("STRICT") ? std::atof(std::getenv("STRICT")) : 0.5;
 
 using Clock = std::chrono::steady_clock;
 
@@ -86,12 +90,11 @@ LookUpGuide::LookUpGuide(Graph& graph, const Engine& engine, const std::vector<M
     for (const Language language : {Language::kChinese, Language::kEnglish}) {
       for (const bool inverse : {false, true}) {
         if (inverse && relation.inverse_label_zh.empty() && relation.inverse_label_en.empty()) continue;
-        const std::string label(relation.label(language, inverse));
-        auto& known = directions_[label];
+        const std::string text(relation.label(language, inverse));
+        Label& label = labels_[text];
+        if (label.tokens.empty()) label.tokens = tokenizer.encode(std::string(blank(language_of(text))) + text);
         const Direction direction{relation.id, inverse};
-        if (std::ranges::find(known, direction) != known.end()) continue;
-        if (known.empty()) labels_.push_back(tokenizer.encode(std::string(blank(language_of(label))) + label));
-        known.push_back(direction);
+        if (std::ranges::find(label.directions, direction) == label.directions.end()) label.directions.push_back(direction);
       }
     }
   }
@@ -99,7 +102,29 @@ LookUpGuide::LookUpGuide(Graph& graph, const Engine& engine, const std::vector<M
 
 void LookUpGuide::add_name(const std::string& spelling) {
   auto tokens = engine_.tokenizer().encode(std::string(blank(language_of(spelling))) + spelling);
-  if (std::ranges::find(names_, tokens) == names_.end()) names_.push_back(std::move(tokens));
+  const auto same = [&](const SpanChoice::Spelling& name) { return name.tokens == tokens; };
+  if (std::ranges::none_of(names_, same)) names_.push_back({std::move(tokens), 1});
+}
+
+// People mostly ask for what there is.
+std::vector<SpanChoice::Spelling> LookUpGuide::labels_for(std::string_view entity) {
+  std::set<std::pair<TermId, bool>> stated;
+  for (const Candidate& bearer : bearers_of(entity)) {
+    for (const Fact& fact : graph_.store.facts_about(bearer.entity)) stated.emplace(fact.predicate, false);
+    for (const Fact& fact : graph_.store.facts_with_object(bearer.entity)) stated.emplace(fact.predicate, true);
+  }
+  std::vector<SpanChoice::Spelling> spellings;
+  for (const auto& [text, label] : labels_) {
+    const bool is_stated = std::ranges::any_of(label.directions, [&](const Direction& d) { return stated.contains({d.relation, d.inverse}); });
+    spellings.push_back({label.tokens, is_stated ? 1 : kUnstatedPrior});
+  }
+  return spellings;
+}
+
+std::vector<Candidate> LookUpGuide::bearers_of(std::string_view entity) {
+  // A value of this answer is the one that was said, whoever else bears its name.
+  if (const auto said = said_.find(std::string(entity)); said != said_.end()) return {{said->second, 0}};
+  return graph_.linker.bearers(entity);
 }
 
 std::string LookUpGuide::text_of(const std::vector<int>& tokens) const { return trimmed(engine_.tokenizer().decode(tokens)); }
@@ -119,7 +144,7 @@ std::optional<Writing> LookUpGuide::write(std::span<const float> logits, size_t 
       const int id = span_->next(logits);
       if (id == tokens_.relation || id == tokens_.inverse) {
         query_ = {text_of(span_->tokens()), "", id == tokens_.inverse, false, false, span_->probability()};
-        span_.emplace(labels_, std::vector<int>{tokens_.end}, special_);
+        span_.emplace(labels_for(query_.entity), std::vector<int>{tokens_.end}, special_);
         state_ = State::kRelation;
       }
       return Writing{{id}, ""};
@@ -155,19 +180,14 @@ Writing LookUpGuide::go_on(std::span<const float> logits) {
 
 std::vector<LookUpGuide::Found> LookUpGuide::find(std::string_view entity, std::string_view label) {
   const Language language = language_of(label);
-  const auto known = directions_.find(std::string(label));
-  if (known == directions_.end()) return {};
+  const auto known = labels_.find(std::string(label));
+  if (known == labels_.end()) return {};
   // 人物 is a book's characters, and back from a dynasty its people: which way, the model says; a label that goes
   // one way only says it itself.
-  std::vector<Direction> directions = known->second;
+  std::vector<Direction> directions = known->second.directions;
   const auto as_asked = [&](const Direction& direction) { return direction.inverse == query_.inverse; };
   if (std::ranges::any_of(directions, as_asked)) std::erase_if(directions, [&](const Direction& d) { return !as_asked(d); });
-  // A value of this answer is the one that was said, whoever else bears its name.
-  std::vector<Candidate> bearers;
-  if (const auto said = said_.find(std::string(entity)); said != said_.end())
-    bearers = {{said->second, 0}};
-  else
-    bearers = graph_.linker.bearers(entity);
+  std::vector<Candidate> bearers = bearers_of(entity);
   if (bearers.empty() && graph_.remote)
     for (const TermId id : graph_.remote->bearers(entity)) bearers.push_back({id, 0});
   std::vector<Found> found;
@@ -188,12 +208,19 @@ Writing LookUpGuide::answer(size_t shown) {
   state_ = State::kAfter;
   query_.doubtful = options_.mode == GroundingMode::kStrict && query_.probability < kStrictProbability;
   std::vector<Found> found;
-  if (!query_.doubtful) found = find(query_.entity, query_.label);
+  bool broken = false;
+  try {
+    if (!query_.doubtful) found = find(query_.entity, query_.label);
+    if (graph_.remote) trace_.backend = remote_status_name(graph_.remote->status());
+  } catch (const Error& error) {
+    // A graph that cannot be read is no reason to lose the answer; it says so.
+    broken = true;
+    trace_.backend = error.what();
+  }
   query_.found = !found.empty();
   trace_.queries.push_back(query_);
   const bool ambiguous = found.size() > 1 && found[0].weight - found[1].weight < kMargin;
-  Writing writing = found.empty() ? say_nothing() : ambiguous ? say_ambiguous(found, shown) : say_found(found[0], shown);
-  if (graph_.remote) trace_.backend = remote_status_name(graph_.remote->status());
+  Writing writing = found.empty() ? say_nothing(broken) : ambiguous ? say_ambiguous(found, shown) : say_found(found[0], shown);
   trace_.seconds += std::chrono::duration<double>(Clock::now() - start).count();
   return writing;
 }
@@ -280,11 +307,12 @@ Writing LookUpGuide::say_ambiguous(const std::vector<Found>& found, size_t shown
   return writing;
 }
 
-Writing LookUpGuide::say_nothing() {
+Writing LookUpGuide::say_nothing(bool broken) {
   const Language language = language_of(query_.entity + query_.label);
   std::string text = query_.doubtful ? not_understood(query_.entity, query_.label, language)
                                            : no_such_fact(query_.entity, query_.label, language, trace_.citations.empty());
-  const bool unheard = graph_.remote && !query_.doubtful && graph_.remote->status() != RemoteStatus::kOk;
+  if (broken) text = language == Language::kChinese ? "图谱读不出来，无法查证，所以不作回答。" : "The graph cannot be read, so I do not answer.";
+  const bool unheard = !broken && graph_.remote && !query_.doubtful && graph_.remote->status() != RemoteStatus::kOk;
   if (unheard)
     text += language == Language::kChinese ? "外部图谱没有可用的回答，只查了本地。" : " The attached endpoint gave no usable answer; only local facts were searched.";
   trace_.decision = GroundingDecision::kAbstained;

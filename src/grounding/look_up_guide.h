@@ -56,7 +56,7 @@ struct GroundingTrace {
   int64_t look_ups = 0;     // keys that were looked up
   int64_t fact_tokens = 0;  // tokens of values, read and not drawn
   double seconds = 0;       // in the graph
-  std::string backend = "local";  // local, or how the attached endpoint answered: ok, timeout, ...
+  std::string backend = "local";  // local; how the attached endpoint answered: ok, timeout, ...; or why the graph cannot be read
 };
 
 class LookUpGuide : public Guide {
@@ -82,10 +82,12 @@ class LookUpGuide : public Guide {
   Writing begin_look_up();
   Writing go_on(std::span<const float> logits);  // after a look-up: greedy, as it was trained
   Writing answer(size_t shown);
+  std::vector<SpanChoice::Spelling> labels_for(std::string_view entity);
+  std::vector<Candidate> bearers_of(std::string_view entity);
   std::vector<Found> find(std::string_view entity, std::string_view label);
   Writing say_found(const Found& found, size_t shown);
   Writing say_ambiguous(const std::vector<Found>& found, size_t shown);
-  Writing say_nothing();
+  Writing say_nothing(bool broken);
   std::string cite(const std::vector<Value>& values, const Found& found, size_t at);
   std::string text_of(const std::vector<int>& tokens) const;
 
@@ -94,8 +96,12 @@ class LookUpGuide : public Guide {
   const GroundingOptions options_;
   Tokens tokens_;
   std::vector<bool> special_;                     // by id
-  std::vector<std::vector<int>> names_, labels_;  // what may be asked for
-  std::map<std::string, std::vector<Direction>> directions_;  // by label
+  struct Label {
+    std::vector<int> tokens;
+    std::vector<Direction> directions;  // several relations may be called the same
+  };
+  std::vector<SpanChoice::Spelling> names_;  // whom may be asked for
+  std::map<std::string, Label> labels_;      // what may be asked of them
   std::map<std::string, TermId> said_;            // values of this answer, by their text
   State state_ = State::kBefore;
   std::optional<SpanChoice> span_;

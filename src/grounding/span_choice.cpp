@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 namespace shenhong {
 namespace {
 
 // Below this share of the model's probability the known spellings are not what it means.
-constexpr double kTrust = 0.5;
+const double kTrust = std::getenv("TRUST") ? std::atof(std::getenv("TRUST")) : 0.5;
 constexpr size_t kMaxTokens = 48;
 
 // p[id] of the softmax, without writing all of it.
@@ -29,30 +30,33 @@ bool SpanChoice::is_end(int id) const { return std::ranges::find(ends_, id) != e
 
 int SpanChoice::next(std::span<const float> logits) {
   const Softmax p(logits);
-  std::vector<int> allowed;
-  for (const auto& spelling : *spellings_) {
-    if (spelling.size() < tokens_.size() || !std::equal(tokens_.begin(), tokens_.end(), spelling.begin())) continue;
-    if (spelling.size() > tokens_.size())
-      allowed.push_back(spelling[tokens_.size()]);
+  std::map<int, double> allowed;  // token -> the best prior of what it leads to
+  for (const auto& [tokens, prior] : spellings_) {
+    if (tokens.size() < tokens_.size() || !std::equal(tokens_.begin(), tokens_.end(), tokens.begin())) continue;
+    const auto allow = [&](int id) { allowed[id] = std::max(allowed[id], prior); };
+    if (tokens.size() > tokens_.size())
+      allow(tokens[tokens_.size()]);
     else if (!tokens_.empty())
-      allowed.insert(allowed.end(), ends_.begin(), ends_.end());
+      std::ranges::for_each(ends_, allow);
   }
-  std::ranges::sort(allowed);
-  allowed.erase(std::unique(allowed.begin(), allowed.end()), allowed.end());
   double known = 0;
-  for (const int id : allowed) known += p[id];
+  for (const auto& [id, prior] : allowed) known += p[id];
   free_ |= known < kTrust;
 
-  const auto likelier = [&](int a, int b) { return logits[size_t(a)] < logits[size_t(b)]; };
   int best = -1;
   if (!free_) {
-    best = *std::ranges::max_element(allowed, likelier);
+    double best_score = -1;
+    for (const auto& [id, prior] : allowed) {
+      if (p[id] * prior <= best_score) continue;
+      best = id;
+      best_score = p[id] * prior;
+    }
   } else if (tokens_.size() >= kMaxTokens) {
     best = ends_.front();
   } else {
     for (int id = 0; id < int(logits.size()); ++id) {
       const bool fits = (*special_)[size_t(id)] ? !tokens_.empty() && is_end(id) : true;
-      if (fits && (best < 0 || likelier(best, id))) best = id;
+      if (fits && (best < 0 || logits[size_t(id)] > logits[size_t(best)])) best = id;
     }
   }
   probability_ *= p[best];

@@ -10,11 +10,15 @@ namespace shenhong {
 
 class SpanChoice {
  public:
-  // `spellings`: token sequences; `ends`: the tokens that may close the span. Neither is copied.
-  SpanChoice(const std::vector<std::vector<int>>& spellings, std::vector<int> ends, const std::vector<bool>& special)
-      : spellings_(&spellings), ends_(std::move(ends)), special_(&special) {}
+  struct Spelling {
+    std::vector<int> tokens;
+    double prior = 1;  // how likely it is before the model says anything, relative to the others
+  };
+  // `ends`: the tokens that may close the span. `special`, by id, must outlive it.
+  SpanChoice(std::vector<Spelling> spellings, std::vector<int> ends, const std::vector<bool>& special)
+      : spellings_(std::move(spellings)), ends_(std::move(ends)), special_(&special) {}
 
-  // The likeliest token that may come next; an end closes the span.
+  // The likeliest token that may come next, model and priors taken together; an end closes the span.
   int next(std::span<const float> logits);
 
   const std::vector<int>& tokens() const { return tokens_; }  // of the span, without the end
@@ -24,7 +28,7 @@ class SpanChoice {
  private:
   bool is_end(int id) const;
 
-  const std::vector<std::vector<int>>* spellings_;
+  std::vector<Spelling> spellings_;
   std::vector<int> ends_;
   const std::vector<bool>* special_;  // by id
   std::vector<int> tokens_;

@@ -107,6 +107,13 @@ void Store::detach() {
   if (endpoint()) database_.run("DELETE FROM endpoint");
 }
 
+void Store::check() {
+  Query check(database_, "PRAGMA quick_check(1)");
+  const bool sound = check.step() && check.text(0) == "ok";
+  SH_CHECK(sound, kBadInput, "{}: is damaged ({}); restore it, or export what can be read and import that into a new one", path().string(),
+           check.text(0));
+}
+
 int64_t Store::version() {
   return database_.number("SELECT value FROM meta WHERE key = 'version'");
 }

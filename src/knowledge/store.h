@@ -46,7 +46,7 @@ struct Source {
 
 struct BatchInfo {
   int64_t id = 0;
-  std::string kind, file, hash, time;  // kind: import, add, retract
+  std::string kind, file, hash, time;  // kind: import, add, retract, fetch
   int64_t facts = 0, rejected = 0;
   bool rolled_back = false;
 };
@@ -62,6 +62,8 @@ class Store {
   Store(Store&&) noexcept;
 
   const fs::path& path() const { return database_.path(); }
+  // Error(kBadInput) when the file is damaged. Reads all of it: some 100 MiB a second.
+  void check();
   int64_t version();  // grows with every batch and roll-back; answers carry it
 
   // ---- look-up, live facts only
