@@ -29,7 +29,8 @@ double seconds_of(const std::function<void()>& run) {
 // A name of three Chinese characters; 8,000 of the common block make 5e11 of them.
 std::string name_of(int64_t entity) {
   std::string name;
-  for (int i = 0; i < 3; ++i) append_utf8(name, char32_t(0x4E00 + uniform_below(8000, 1, uint64_t(entity), uint64_t(i))));
+  for (int i = 0; i < 3; ++i)
+    append_utf8(name, char32_t(0x4E00 + uniform_below(8000, 1, uint64_t(entity), uint64_t(i))));
   return name;
 }
 
@@ -44,7 +45,9 @@ std::string line_of(int64_t triple, int64_t entities) {
 
 Json microseconds(std::vector<double> times) {
   std::ranges::sort(times);
-  const auto at = [&](double share) { return 1e6 * times[size_t(share * double(times.size() - 1))]; };
+  const auto at = [&](double share) {
+    return 1e6 * times[size_t(share * double(times.size() - 1))];
+  };
   return {{"p50", at(0.5)}, {"p95", at(0.95)}, {"p99", at(0.99)}};
 }
 
@@ -58,7 +61,8 @@ int main(int argc, char** argv) {
   std::string text;
   for (int64_t i = 0; i < triples - named; ++i) text += line_of(i, entities);
   for (int64_t e = 0; e < named; ++e)
-    text += fmt::format("<{}> <http://www.w3.org/2000/01/rdf-schema#label> \"{}\"@zh .\n", iri_of(e), name_of(e));
+    text += fmt::format("<{}> <http://www.w3.org/2000/01/rdf-schema#label> \"{}\"@zh .\n",
+                        iri_of(e), name_of(e));
   write_file(work / "facts.nt", text);
 
   Json out = {{"triples", triples}, {"entities", entities}, {"names", named}};
@@ -81,7 +85,8 @@ int main(int argc, char** argv) {
       times.push_back(seconds_of([&] {
         const TermId entity = store.find(Term::iri(iri_of(e)));
         const TermId relation = store.find(Term::iri("urn:bench:r" + std::to_string(r)));
-        found += int64_t((inverse ? store.facts_to(entity, relation) : store.facts(entity, relation)).size());
+        found += int64_t(
+            (inverse ? store.facts_to(entity, relation) : store.facts(entity, relation)).size());
       }));
     }
     out[inverse ? "look_up_op_us" : "look_up_sp_us"] = microseconds(times);
@@ -91,14 +96,17 @@ int main(int argc, char** argv) {
   out["linker_start_s"] = seconds_of([&] { linker.emplace(store); });
   std::string article;
   for (int64_t i = 0; i < 100'000; ++i)
-    article += name_of(int64_t(uniform_below(uint64_t(2 * named), 5, uint64_t(i), 0))) + "，这里有一些别的话。";
+    article += name_of(int64_t(uniform_below(uint64_t(2 * named), 5, uint64_t(i), 0))) +
+               "，这里有一些别的话。";
   size_t mentions = 0;
-  const double link_s = seconds_of([&] { mentions = linker->link_all(fold_text(article), article).size(); });
+  const double link_s =
+      seconds_of([&] { mentions = linker->link_all(fold_text(article), article).size(); });
   out["link_characters_per_s"] = double(count_characters(article)) / link_s;
   out["mentions"] = mentions;
   int64_t bytes = 0;
   out["export_s"] = seconds_of([&] {
-    export_facts(store, ExportFormat::kNQuads, [&](std::string_view piece) { bytes += int64_t(piece.size()); });
+    export_facts(store, ExportFormat::kNQuads,
+                 [&](std::string_view piece) { bytes += int64_t(piece.size()); });
   });
   out["export_bytes"] = bytes;
   fs::remove_all(work);

@@ -52,12 +52,13 @@ struct TrainOptions {
   bool json = false;
 };
 
-// Whole steps on random tokens: forward, backward, clip, AdamW. Speed does not depend on the tokens,
-// but for the experts' balance, which random weights leave nearly even.
+// Whole steps on random tokens: forward, backward, clip, AdamW. Speed does not depend on the
+// tokens, but for the experts' balance, which random weights leave nearly even.
 void bench_train(const TrainOptions& options) {
   const ModelConfig config = read_config(fs::path(options.model) / "config.json");
-  SH_CHECK(options.seq_len <= config.max_position_embeddings, kUsage, "--seq-len {} is beyond the model's context of {}",
-           options.seq_len, config.max_position_embeddings);
+  SH_CHECK(options.seq_len <= config.max_position_embeddings, kUsage,
+           "--seq-len {} is beyond the model's context of {}", options.seq_len,
+           config.max_position_embeddings);
   Model<float> model(config);
   model.initialize(1);
   model.allocate_gradients();
@@ -108,11 +109,13 @@ void bench_decode(const DecodeOptions& options) {
   Engine engine(find_model(options.model));
   const int vocab = engine.config().vocab_size;
   SH_CHECK(options.prompt + options.tokens < engine.context_tokens(), kUsage,
-           "--prompt {} and --tokens {} do not fit the context of {}", options.prompt, options.tokens, engine.context_tokens());
+           "--prompt {} and --tokens {} do not fit the context of {}", options.prompt,
+           options.tokens, engine.context_tokens());
   std::vector<double> decode, prefill;
   for (int r = 0; r < options.repeats; ++r) {
     GenerateRequest request;
-    for (int i = 0; i < options.prompt; ++i) request.prompt.push_back(int(uniform_below(vocab, 1 + r, 1, i)));
+    for (int i = 0; i < options.prompt; ++i)
+      request.prompt.push_back(int(uniform_below(vocab, 1 + r, 1, i)));
     request.max_tokens = options.tokens;
     const GenerateResult result = engine.generate(request);
     decode.push_back(result.tokens_per_s());
@@ -135,23 +138,39 @@ void bench_decode(const DecodeOptions& options) {
 void add_bench(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("bench", "speeds beside this machine's measured ceilings");
   verb->require_subcommand(1);
-  verb->footer("Examples:\n  shenhong bench train --model models/shenhong-mini --json\n  shenhong bench decode");
+  verb->footer(
+      "Examples:\n  shenhong bench train --model models/shenhong-mini --json\n  shenhong bench "
+      "decode");
 
   auto train = std::make_shared<TrainOptions>();
   CLI::App* train_verb = verb->add_subcommand("train", "training steps on random tokens");
-  train_verb->add_option("--model", train->model, "directory with a config.json; weights are not read")->required();
-  train_verb->add_option("--batch", train->batch, "sequences per step")->check(CLI::Range(1, 4096))->capture_default_str();
-  train_verb->add_option("--seq-len", train->seq_len, "tokens per sequence")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  train_verb->add_option("--steps", train->steps, "timed steps; the median counts")->check(CLI::Range(1, 1000))->capture_default_str();
+  train_verb
+      ->add_option("--model", train->model, "directory with a config.json; weights are not read")
+      ->required();
+  train_verb->add_option("--batch", train->batch, "sequences per step")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  train_verb->add_option("--seq-len", train->seq_len, "tokens per sequence")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  train_verb->add_option("--steps", train->steps, "timed steps; the median counts")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
   train_verb->add_flag("--json", train->json, "print one JSON object");
   train_verb->callback([train] { bench_train(*train); });
 
   auto decode = std::make_shared<DecodeOptions>();
   CLI::App* decode_verb = verb->add_subcommand("decode", "decoding one sequence");
   add_model_option(*decode_verb, decode->model);
-  decode_verb->add_option("--prompt", decode->prompt, "prompt tokens")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  decode_verb->add_option("--tokens", decode->tokens, "decoded tokens")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  decode_verb->add_option("--repeats", decode->repeats, "runs; the median counts")->check(CLI::Range(1, 100))->capture_default_str();
+  decode_verb->add_option("--prompt", decode->prompt, "prompt tokens")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  decode_verb->add_option("--tokens", decode->tokens, "decoded tokens")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  decode_verb->add_option("--repeats", decode->repeats, "runs; the median counts")
+      ->check(CLI::Range(1, 100))
+      ->capture_default_str();
   decode_verb->add_flag("--json", decode->json, "print one JSON object");
   decode_verb->callback([decode] { bench_decode(*decode); });
 }

@@ -176,7 +176,8 @@ void Chat::print_citations(const GroundedAnswer& answer) {
   for (size_t i = 0; i < answer.trace.citations.size(); ++i) {
     const CitedFact& cited = answer.trace.citations[i];
     const Source source = graph_->store.source(cited.fact.source);
-    fmt::print("  [{}] {} · {} · {} — {}\n", i + 1, cited.subject, cited.relation, cited.object, source.name);
+    fmt::print("  [{}] {} · {} · {} — {}\n", i + 1, cited.subject, cited.relation, cited.object,
+               source.name);
   }
 }
 
@@ -188,8 +189,8 @@ void Chat::answer(const std::string& text) {
     request.max_tokens = max_tokens_;
     if (!fixed_seed_) sampling_.seed = random_seed();
     request.sampling = sampling_;
-    const GroundedAnswer result =
-        answer_grounded(engine_, graph_, messages_, request, grounding_, [](std::string_view piece) {
+    const GroundedAnswer result = answer_grounded(
+        engine_, graph_, messages_, request, grounding_, [](std::string_view piece) {
           std::fwrite(piece.data(), 1, piece.size(), stdout);
           std::fflush(stdout);
           return interrupted == 0;

@@ -12,7 +12,8 @@
 
 namespace shenhong {
 
-Json evaluate_poems(const fs::path& model_directory, int samples, const fs::path& line_index, uint64_t seed) {
+Json evaluate_poems(const fs::path& model_directory, int samples, const fs::path& line_index,
+                    uint64_t seed) {
   Engine engine(model_directory);
   PoemEvalOptions options;
   options.samples = samples;
@@ -40,7 +41,8 @@ Json evaluate_poems(const fs::path& model_directory, int samples, const fs::path
 Json evaluate_facts(const fs::path& model_directory, FactEvalOptions options) {
   Engine engine(model_directory);
   options.scratch = fs::temp_directory_path() / fmt::format("shenhong-facts-{}", ::getpid());
-  Progress progress("facts", int64_t(options.seeds.size()) * kQuestionKinds * 2 * options.questions);
+  Progress progress("facts",
+                    int64_t(options.seeds.size()) * kQuestionKinds * 2 * options.questions);
   options.progress = [&](int64_t done, int64_t) { progress.update(done); };
   const Json result = eval_facts(engine, options);
   progress.finish();
@@ -52,20 +54,25 @@ Json evaluate_loss(const fs::path& model_directory, const fs::path& prepared, in
   const std::unique_ptr<Model<float>> model = load_model(model_directory);
   const uint64_t tokenizer = vocabulary_hash(model_directory / "tokenizer.json");
   std::vector<Windows> sources;
-  SH_CHECK(fs::is_directory(prepared), kBadInput, "{}: no such directory; run `shenhong data RECIPE` first", prepared.string());
+  SH_CHECK(fs::is_directory(prepared), kBadInput,
+           "{}: no such directory; run `shenhong data RECIPE` first", prepared.string());
   std::vector<fs::path> directories;
   for (const auto& entry : fs::directory_iterator(prepared))
     if (fs::exists(entry.path() / "valid-00000.tok")) directories.push_back(entry.path());
   std::sort(directories.begin(), directories.end());
-  SH_CHECK(!directories.empty(), kBadInput, "{}: holds no validation shards; run `shenhong data RECIPE` first", prepared.string());
+  SH_CHECK(!directories.empty(), kBadInput,
+           "{}: holds no validation shards; run `shenhong data RECIPE` first", prepared.string());
   for (const fs::path& directory : directories) {
     auto source = std::make_shared<TokenSource>(directory, "valid");
     SH_CHECK(source->vocabulary().hash == tokenizer, kBadInput,
-             "{}: was made with another tokenizer than that of {}; evaluate on data of the model's own recipe",
+             "{}: was made with another tokenizer than that of {}; evaluate on data of the model's "
+             "own recipe",
              directory.string(), model_directory.string());
     if (source->tokens() == 0) continue;
-    sources.emplace_back(source, model->config().max_position_embeddings + model->config().num_nextn_predict_layers + 1,
-                         Packing::kStream, 1);
+    sources.emplace_back(
+        source,
+        model->config().max_position_embeddings + model->config().num_nextn_predict_layers + 1,
+        Packing::kStream, 1);
   }
   Json out = {{"sources", Json::array()}};
   double nats = 0, bits = 0, bytes = 0;

@@ -9,7 +9,8 @@ namespace shenhong {
 
 // Seeded samples of each form. `line_index`: the training set's lines (data/line_index), for the
 // share of samples that hold one; without the file "copied" is null.
-Json evaluate_poems(const fs::path& model_directory, int samples, const fs::path& line_index, uint64_t seed = 1);
+Json evaluate_poems(const fs::path& model_directory, int samples, const fs::path& line_index,
+                    uint64_t seed = 1);
 
 // Validation loss on prepared data (the output of `shenhong data`): every source with a validation
 // split, over `windows` windows of the model's context. {"sources": [...], and over all of them

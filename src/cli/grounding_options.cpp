@@ -20,13 +20,18 @@ std::unique_ptr<Graph> open_graph(const fs::path& path) {
 }
 
 void GroundingFlags::add_to(CLI::App& verb) {
-  verb.add_option("--graph", graph_, "knowledge graph to look facts up in; default: SHENHONG_GRAPH, else data/graph.kg if it is there");
+  verb.add_option("--graph", graph_,
+                  "knowledge graph to look facts up in; default: SHENHONG_GRAPH, else "
+                  "data/graph.kg if it is there");
   verb.add_option("--grounding", mode_,
-                  "off: look nothing up; auto: when the model asks; always: whenever the question names something "
+                  "off: look nothing up; auto: when the model asks; always: whenever the question "
+                  "names something "
                   "known; strict: as always, and abstain when in doubt")
       ->capture_default_str();
   verb.add_option("--as-of", as_of_, "leave out facts that do not hold at this date or year");
-  verb.add_option("--max-facts", max_facts_, "values named for one relation")->check(CLI::Range(1, 64))->capture_default_str();
+  verb.add_option("--max-facts", max_facts_, "values named for one relation")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
 }
 
 GroundingOptions GroundingFlags::options() const {
@@ -42,7 +47,9 @@ std::unique_ptr<Graph> GroundingFlags::open() const {
   try {
     return open_graph(default_graph());
   } catch (const Error& error) {
-    fmt::print(stderr, "shenhong: {}\nshenhong: going on without a graph; --graph {} insists on it\n", error.what(), default_graph().string());
+    fmt::print(stderr,
+               "shenhong: {}\nshenhong: going on without a graph; --graph {} insists on it\n",
+               error.what(), default_graph().string());
     return nullptr;
   }
 }

@@ -13,7 +13,8 @@ namespace shenhong {
 // The graph that is meant when none is named: SHENHONG_GRAPH, else data/graph.kg.
 fs::path default_graph();
 
-// The graph, and its endpoint if one is attached; what that says is kept, so the file must then be writable.
+// The graph, and its endpoint if one is attached; what that says is kept, so the file must then be
+// writable.
 std::unique_ptr<Graph> open_graph(const fs::path& path);
 
 class GroundingFlags {
@@ -21,7 +22,8 @@ class GroundingFlags {
   void add_to(CLI::App& verb);
 
   // Null with mode off, and when no graph was named and there is none in the usual place.
-  // A graph that was named and cannot be read is an error, Error(kBadInput); the usual one is warned of and left out.
+  // A graph that was named and cannot be read is an error, Error(kBadInput); the usual one is
+  // warned of and left out.
   std::unique_ptr<Graph> open() const;
   // Error(kUsage) names a mode that there is not.
   GroundingOptions options() const;

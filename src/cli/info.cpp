@@ -16,29 +16,39 @@ constexpr int kBytesPerNumber = 4;  // of the cache and of the weights as they a
 void print_info(const fs::path& directory, bool as_json) {
   const ModelConfig config = read_config(directory / "config.json");
   const ModelCost cost = cost_of(config);
-  const Json json = {{"parameters_total", cost.parameters_total},
-                     {"parameters_active", cost.parameters_active},
-                     {"kv_bytes_per_token", cost.kv_numbers_per_token * kBytesPerNumber},
-                     {"mha_kv_bytes_per_token", cost.mha_kv_numbers_per_token * kBytesPerNumber},
-                     {"weight_bytes_per_token", cost.parameters_active * kBytesPerNumber},
-                     {"forward_flop_per_token", forward_flop_per_token(config, config.max_position_embeddings)},
-                     {"training_flop_per_token", training_flop_per_token(config, config.max_position_embeddings)},
-                     {"context", config.max_position_embeddings}};
+  const Json json = {
+      {"parameters_total", cost.parameters_total},
+      {"parameters_active", cost.parameters_active},
+      {"kv_bytes_per_token", cost.kv_numbers_per_token * kBytesPerNumber},
+      {"mha_kv_bytes_per_token", cost.mha_kv_numbers_per_token * kBytesPerNumber},
+      {"weight_bytes_per_token", cost.parameters_active * kBytesPerNumber},
+      {"forward_flop_per_token", forward_flop_per_token(config, config.max_position_embeddings)},
+      {"training_flop_per_token", training_flop_per_token(config, config.max_position_embeddings)},
+      {"context", config.max_position_embeddings}};
   if (as_json) {
     std::puts(dump_json(json).c_str());
     return;
   }
-  const auto row = [](const char* name, const std::string& value) { fmt::print("{:34} {}\n", name, value); };
-  row("parameters", fmt::format("{:.2f} M, {:.2f} M active per token", double(cost.parameters_total) / 1e6,
-                                double(cost.parameters_active) / 1e6));
-  row("layers, width, heads", fmt::format("{}, {}, {}", config.num_hidden_layers, config.hidden_size, config.num_attention_heads));
-  row("experts per layer", fmt::format("{} routed, {} of them per token, {} shared", config.n_routed_experts,
-                                       config.num_experts_per_tok, config.n_shared_experts));
+  const auto row = [](const char* name, const std::string& value) {
+    fmt::print("{:34} {}\n", name, value);
+  };
+  row("parameters",
+      fmt::format("{:.2f} M, {:.2f} M active per token", double(cost.parameters_total) / 1e6,
+                  double(cost.parameters_active) / 1e6));
+  row("layers, width, heads", fmt::format("{}, {}, {}", config.num_hidden_layers,
+                                          config.hidden_size, config.num_attention_heads));
+  row("experts per layer",
+      fmt::format("{} routed, {} of them per token, {} shared", config.n_routed_experts,
+                  config.num_experts_per_tok, config.n_shared_experts));
   row("context", fmt::format("{} tokens", config.max_position_embeddings));
-  row("weights read per decoded token", fmt::format("{:.1f} MB", double(json["weight_bytes_per_token"]) / 1e6));
-  row("forward at full context", fmt::format("{:.1f} MFLOP per token", double(json["forward_flop_per_token"]) / 1e6));
-  row("training", fmt::format("{:.1f} MFLOP per token", double(json["training_flop_per_token"]) / 1e6));
-  row("latent cache", fmt::format("{} bytes per token; per-head keys and values would take {}", json["kv_bytes_per_token"].get<int64_t>(),
+  row("weights read per decoded token",
+      fmt::format("{:.1f} MB", double(json["weight_bytes_per_token"]) / 1e6));
+  row("forward at full context",
+      fmt::format("{:.1f} MFLOP per token", double(json["forward_flop_per_token"]) / 1e6));
+  row("training",
+      fmt::format("{:.1f} MFLOP per token", double(json["training_flop_per_token"]) / 1e6));
+  row("latent cache", fmt::format("{} bytes per token; per-head keys and values would take {}",
+                                  json["kv_bytes_per_token"].get<int64_t>(),
                                   json["mha_kv_bytes_per_token"].get<int64_t>()));
 }
 

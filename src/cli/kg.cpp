@@ -16,7 +16,8 @@ namespace shenhong {
 namespace {
 
 struct KgOptions {
-  std::string graph, file, text, format, source, url, licence, subject, relation, object, as_of, languages, properties;
+  std::string graph, file, text, format, source, url, licence, subject, relation, object, as_of,
+      languages, properties;
   double trust = 1, confidence = 1;
   int64_t number = 0;
   bool json = false, empty = false, allow_private = false;
@@ -42,8 +43,10 @@ void print_report(const ImportReport& report, bool json) {
   if (json) return fmt::print("{}\n", dump_json(report_to_json(report)));
   fmt::print("batch {}: {} facts added, {} known before", report.batch, report.added, report.known);
   if (report.filtered) fmt::print(", {} filtered out", report.filtered);
-  if (report.retracted_before) fmt::print(", {} retracted earlier and still so", report.retracted_before);
-  if (report.rejected) fmt::print(", {} lines rejected ({})", report.rejected, report.rejects.string());
+  if (report.retracted_before)
+    fmt::print(", {} retracted earlier and still so", report.retracted_before);
+  if (report.rejected)
+    fmt::print(", {} lines rejected ({})", report.rejected, report.rejects.string());
   fmt::print(", {:.1f} s\n", report.seconds);
 }
 
@@ -54,7 +57,8 @@ void init(const KgOptions& options) {
     std::error_code unreadable;
     for (const auto& entry : fs::directory_iterator("knowledge", unreadable))
       if (entry.path().extension() == ".ttl") files.push_back(entry.path());
-    SH_CHECK(!files.empty(), kBadInput, "knowledge/: no .ttl here; run this where the starter graph lies, or give --empty");
+    SH_CHECK(!files.empty(), kBadInput,
+             "knowledge/: no .ttl here; run this where the starter graph lies, or give --empty");
     std::ranges::sort(files);
   }
   Store store = Store::create(path);
@@ -69,8 +73,10 @@ void init(const KgOptions& options) {
       print_report(report, false);
     }
   }
-  if (options.json) fmt::print("{}\n", dump_json({{"graph", path.string()}, {"imports", reports}}));
-  else fmt::print("{}: {} facts\n", path.string(), store.statistics()["facts"].get<int64_t>());
+  if (options.json)
+    fmt::print("{}\n", dump_json({{"graph", path.string()}, {"imports", reports}}));
+  else
+    fmt::print("{}: {} facts\n", path.string(), store.statistics()["facts"].get<int64_t>());
 }
 
 void import(const KgOptions& options) {
@@ -91,7 +97,8 @@ void export_graph(const KgOptions& options) {
   Store store = Store::open(graph_path(options));
   const ExportFormat format = export_format(options.format.empty() ? "nq" : options.format);
   if (options.file.empty() || options.file == "-") {
-    export_facts(store, format, [](std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); });
+    export_facts(store, format,
+                 [](std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); });
     SH_CHECK(std::fflush(stdout) == 0, kResources, "standard output: cannot be written");
     return;
   }
@@ -104,19 +111,22 @@ void stat(const KgOptions& options) {
   Store store = Store::open(graph_path(options));
   const Json statistics = store.statistics();
   if (options.json) return fmt::print("{}\n", dump_json(statistics));
-  fmt::print("{}  version {}  {} facts about {} subjects, {} retracted, {} terms, {:.1f} MiB\n", store.path().string(),
-             statistics["version"].get<int64_t>(), statistics["facts"].get<int64_t>(), statistics["subjects"].get<int64_t>(),
+  fmt::print("{}  version {}  {} facts about {} subjects, {} retracted, {} terms, {:.1f} MiB\n",
+             store.path().string(), statistics["version"].get<int64_t>(),
+             statistics["facts"].get<int64_t>(), statistics["subjects"].get<int64_t>(),
              statistics["retracted"].get<int64_t>(), statistics["terms"].get<int64_t>(),
              double(statistics["bytes"].get<int64_t>()) / (1 << 20));
   for (const char* table : {"predicates", "sources"}) {
     fmt::print("\n{}\n", table);
-    for (const auto& [name, count] : statistics[table].items()) fmt::print("{:10}  {}\n", count.get<int64_t>(), name);
+    for (const auto& [name, count] : statistics[table].items())
+      fmt::print("{:10}  {}\n", count.get<int64_t>(), name);
   }
 }
 
 void print_fact(Store& store, const Fact& fact) {
-  fmt::print("{:<8} {} {} {}  [{}]\n", fact.id, term_text(store.term(fact.subject)), term_text(store.term(fact.predicate)),
-             term_text(store.term(fact.object)), store.source(fact.source).name);
+  fmt::print("{:<8} {} {} {}  [{}]\n", fact.id, term_text(store.term(fact.subject)),
+             term_text(store.term(fact.predicate)), term_text(store.term(fact.object)),
+             store.source(fact.source).name);
 }
 
 // All entities of exactly this name, or the one of this <IRI>.
@@ -133,12 +143,15 @@ std::vector<TermId> entities_of(Store& store, const std::string& name) {
 void facts(const KgOptions& options) {
   Store store = Store::open(graph_path(options));
   const std::vector<TermId> entities = entities_of(store, options.text);
-  SH_CHECK(!entities.empty(), kUsage, "{}: nothing of the name '{}'", store.path().string(), options.text);
+  SH_CHECK(!entities.empty(), kUsage, "{}: nothing of the name '{}'", store.path().string(),
+           options.text);
   Json list = Json::array();
   for (const TermId entity : entities) {
     for (const Fact& fact : store.facts_about(entity)) {
-      if (options.json) list.push_back(fact_to_json(store, fact));
-      else print_fact(store, fact);
+      if (options.json)
+        list.push_back(fact_to_json(store, fact));
+      else
+        print_fact(store, fact);
     }
   }
   if (options.json) fmt::print("{}\n", dump_json(list));
@@ -152,7 +165,8 @@ void link(const KgOptions& options) {
   for (const Mention& mention : linker.link(folded, options.text)) {
     Json candidates = Json::array();
     for (const Candidate& candidate : mention.candidates)
-      candidates.push_back({{"entity", term_text(store.term(candidate.entity))}, {"weight", candidate.weight}});
+      candidates.push_back(
+          {{"entity", term_text(store.term(candidate.entity))}, {"weight", candidate.weight}});
     if (options.json) {
       list.push_back({{"name", mention.name},
                       {"start", folded.begins[mention.begin]},
@@ -162,7 +176,8 @@ void link(const KgOptions& options) {
     }
     fmt::print("{}", mention.name);
     for (const Json& candidate : candidates)
-      fmt::print("  {} ({:.2f})", candidate["entity"].get<std::string>(), candidate["weight"].get<double>());
+      fmt::print("  {} ({:.2f})", candidate["entity"].get<std::string>(),
+                 candidate["weight"].get<double>());
     fmt::print("\n");
   }
   if (options.json) fmt::print("{}\n", dump_json(list));
@@ -180,9 +195,11 @@ void ask(const KgOptions& options) {
   fmt::print("{}\n", answer.text);
   for (const Json& citation : json["citations"]) {
     const Json& fact = citation["facts"].back();
-    fmt::print("  [{}] {} — {}\n", citation["index"].get<int>(), fact["subject"].get<std::string>(), fact["source"].get<std::string>());
+    fmt::print("  [{}] {} — {}\n", citation["index"].get<int>(), fact["subject"].get<std::string>(),
+               fact["source"].get<std::string>());
   }
-  if (graph->remote && !graph->remote->fault().empty()) fmt::print(stderr, "{}\n", graph->remote->fault());
+  if (graph->remote && !graph->remote->fault().empty())
+    fmt::print(stderr, "{}\n", graph->remote->fault());
 }
 
 void attach(const KgOptions& options) {
@@ -190,11 +207,15 @@ void attach(const KgOptions& options) {
   SparqlEndpoint endpoint(config);
   // Asked once, so that a wrong address is found now and not in an answer.
   const RemoteAnswer trial = endpoint.bearers("shenhong");
-  SH_CHECK(trial.status == RemoteStatus::kOk || trial.status == RemoteStatus::kTruncated, kFailure, "{}", trial.fault);
+  SH_CHECK(trial.status == RemoteStatus::kOk || trial.status == RemoteStatus::kTruncated, kFailure,
+           "{}", trial.fault);
   Store store = Store::open(graph_path(options), Access::kWrite);
   store.attach(config);
-  if (options.json) fmt::print("{}\n", dump_json({{"graph", store.path().string()}, {"endpoint", config.url}}));
-  else fmt::print("{}: facts that are not here are now looked up at {}\n", store.path().string(), config.url);
+  if (options.json)
+    fmt::print("{}\n", dump_json({{"graph", store.path().string()}, {"endpoint", config.url}}));
+  else
+    fmt::print("{}: facts that are not here are now looked up at {}\n", store.path().string(),
+               config.url);
 }
 
 void detach(const KgOptions& options) {
@@ -202,8 +223,11 @@ void detach(const KgOptions& options) {
   const auto config = store.endpoint();
   SH_CHECK(config, kUsage, "{}: no endpoint is attached", store.path().string());
   store.detach();
-  if (options.json) fmt::print("{}\n", dump_json({{"graph", store.path().string()}, {"detached", config->url}}));
-  else fmt::print("{}: {} is not asked any more; what it told stays, in batches of kind fetch\n", store.path().string(), config->url);
+  if (options.json)
+    fmt::print("{}\n", dump_json({{"graph", store.path().string()}, {"detached", config->url}}));
+  else
+    fmt::print("{}: {} is not asked any more; what it told stays, in batches of kind fetch\n",
+               store.path().string(), config->url);
 }
 
 void add(const KgOptions& options) {
@@ -217,25 +241,34 @@ void add(const KgOptions& options) {
     added += batch.restore(s.subject, s.predicate, s.object, p) == Store::Batch::Outcome::kAdded;
   };
   sink.reject = [&](int64_t, std::string_view what, std::string_view) { fault = what; };
-  read_row({options.subject, options.relation, options.object, source, fmt::format("{}", options.confidence)}, source, store, sink);
-  SH_CHECK(fault.empty(), kUsage, "'{}' '{}' '{}': {}", options.subject, options.relation, options.object, fault);
+  read_row({options.subject, options.relation, options.object, source,
+            fmt::format("{}", options.confidence)},
+           source, store, sink);
+  SH_CHECK(fault.empty(), kUsage, "'{}' '{}' '{}': {}", options.subject, options.relation,
+           options.object, fault);
   const int64_t id = batch.id();
   batch.finish();
-  if (options.json) fmt::print("{}\n", dump_json({{"batch", id}, {"added", added}}));
-  else fmt::print("batch {}: {} facts added\n", id, added);
+  if (options.json)
+    fmt::print("{}\n", dump_json({{"batch", id}, {"added", added}}));
+  else
+    fmt::print("batch {}: {} facts added\n", id, added);
 }
 
 void retract(const KgOptions& options) {
-  SH_CHECK(options.number > 0 || !options.text.empty(), kUsage, "kg retract: want --fact ID or --entity NAME");
+  SH_CHECK(options.number > 0 || !options.text.empty(), kUsage,
+           "kg retract: want --fact ID or --entity NAME");
   Store store = Store::open(graph_path(options), Access::kWrite);
   std::vector<int64_t> ids;
   if (options.number > 0) {
-    SH_CHECK(store.fact(options.number), kUsage, "{}: no live fact {}", store.path().string(), options.number);
+    SH_CHECK(store.fact(options.number), kUsage, "{}: no live fact {}", store.path().string(),
+             options.number);
     ids.push_back(options.number);
   } else {
     const std::vector<TermId> entities = entities_of(store, options.text);
-    SH_CHECK(!entities.empty(), kUsage, "{}: nothing of the name '{}'", store.path().string(), options.text);
-    SH_CHECK(entities.size() == 1, kUsage, "{}: '{}' names {} entities; give the <IRI> that `shenhong kg link` shows",
+    SH_CHECK(!entities.empty(), kUsage, "{}: nothing of the name '{}'", store.path().string(),
+             options.text);
+    SH_CHECK(entities.size() == 1, kUsage,
+             "{}: '{}' names {} entities; give the <IRI> that `shenhong kg link` shows",
              store.path().string(), options.text, entities.size());
     for (const Fact& fact : store.facts_about(entities[0], INT64_MAX)) ids.push_back(fact.id);
     for (const Fact& fact : store.facts_with_object(entities[0])) ids.push_back(fact.id);
@@ -245,8 +278,11 @@ void retract(const KgOptions& options) {
   for (const int64_t id : ids) retracted += batch.retract(id);
   const int64_t id = batch.id();
   batch.finish();
-  if (options.json) fmt::print("{}\n", dump_json({{"batch", id}, {"retracted", retracted}}));
-  else fmt::print("batch {}: {} facts retracted; `shenhong kg rollback {}` brings them back\n", id, retracted, id);
+  if (options.json)
+    fmt::print("{}\n", dump_json({{"batch", id}, {"retracted", retracted}}));
+  else
+    fmt::print("batch {}: {} facts retracted; `shenhong kg rollback {}` brings them back\n", id,
+               retracted, id);
 }
 
 void batches(const KgOptions& options) {
@@ -262,8 +298,8 @@ void batches(const KgOptions& options) {
                     {"rejected", batch.rejected},
                     {"rolled_back", batch.rolled_back}});
     if (!options.json)
-      fmt::print("{:<5} {:8} {}  {:>9} facts  {}{}\n", batch.id, batch.kind, batch.time, batch.facts, batch.file,
-                 batch.rolled_back ? "  (rolled back)" : "");
+      fmt::print("{:<5} {:8} {}  {:>9} facts  {}{}\n", batch.id, batch.kind, batch.time,
+                 batch.facts, batch.file, batch.rolled_back ? "  (rolled back)" : "");
   }
   if (options.json) fmt::print("{}\n", dump_json(list));
 }
@@ -271,18 +307,23 @@ void batches(const KgOptions& options) {
 void roll_back(const KgOptions& options) {
   Store store = Store::open(graph_path(options), Access::kWrite);
   const int64_t touched = store.roll_back(options.number);
-  if (options.json) fmt::print("{}\n", dump_json({{"batch", options.number}, {"facts", touched}}));
-  else fmt::print("batch {} undone: {} facts\n", options.number, touched);
+  if (options.json)
+    fmt::print("{}\n", dump_json({{"batch", options.number}, {"facts", touched}}));
+  else
+    fmt::print("batch {} undone: {} facts\n", options.number, touched);
 }
 
 }  // namespace
 
 void add_kg(CLI::App& app) {
-  CLI::App* kg = app.add_subcommand("kg", "the knowledge graph: facts in and out, look-up, answers with citations");
+  CLI::App* kg = app.add_subcommand(
+      "kg", "the knowledge graph: facts in and out, look-up, answers with citations");
   kg->require_subcommand(1);
   kg->footer(
-      "The graph is one SQLite file, data/graph.kg unless --graph or SHENHONG_GRAPH say otherwise. Examples:\n"
-      "  shenhong kg init\n  shenhong kg ask 秦长城是谁修建的？\n  shenhong kg import facts.tsv --source 我的表格");
+      "The graph is one SQLite file, data/graph.kg unless --graph or SHENHONG_GRAPH say otherwise. "
+      "Examples:\n"
+      "  shenhong kg init\n  shenhong kg ask 秦长城是谁修建的？\n  shenhong kg import facts.tsv "
+      "--source 我的表格");
   const auto verb = [&](const char* name, const char* what, void (*run)(const KgOptions&)) {
     auto options = std::make_shared<KgOptions>();
     CLI::App* sub = kg->add_subcommand(name, what);
@@ -296,15 +337,20 @@ void add_kg(CLI::App& app) {
     sub->add_flag("--empty", options->empty, "without the starter facts");
   }
   {
-    auto [sub, options] = verb("import", "facts of a file, as one batch: N-Triples, N-Quads, Turtle, TSV, CSV, JSON-LD", import);
+    auto [sub, options] = verb(
+        "import", "facts of a file, as one batch: N-Triples, N-Quads, Turtle, TSV, CSV, JSON-LD",
+        import);
     sub->add_option("file", options->file, "the file, or - for standard input")->required();
-    sub->add_option("--format", options->format, "nt, nq, ttl, tsv, csv, jsonld; else by the file's name");
+    sub->add_option("--format", options->format,
+                    "nt, nq, ttl, tsv, csv, jsonld; else by the file's name");
     sub->add_option("--source", options->source, "who says so; else the file's name");
     sub->add_option("--url", options->url, "where the source is found");
     sub->add_option("--licence", options->licence, "under which the source may be used");
-    sub->add_option("--trust", options->trust, "of the source: the higher one wins a conflict")->check(CLI::Range(0.0, 1.0));
+    sub->add_option("--trust", options->trust, "of the source: the higher one wins a conflict")
+        ->check(CLI::Range(0.0, 1.0));
     sub->add_option("--languages", options->languages, "keep texts in these alone, such as zh,en");
-    sub->add_option("--properties", options->properties, "a file of property IRIs, one a line: keep these alone");
+    sub->add_option("--properties", options->properties,
+                    "a file of property IRIs, one a line: keep these alone");
   }
   {
     auto [sub, options] = verb("export", "all facts, in an order of their own", export_graph);
@@ -331,17 +377,21 @@ void add_kg(CLI::App& app) {
     sub->add_option("relation", options->relation, "a name or <IRI>")->required();
     sub->add_option("object", options->object, "a name, a text, a number or <IRI>")->required();
     sub->add_option("--source", options->source, "who says so");
-    sub->add_option("--confidence", options->confidence, "from 0 to 1")->check(CLI::Range(0.0, 1.0));
+    sub->add_option("--confidence", options->confidence, "from 0 to 1")
+        ->check(CLI::Range(0.0, 1.0));
   }
   {
-    auto [sub, options] = verb("retract", "takes facts out; importing them again does not bring them back", retract);
+    auto [sub, options] =
+        verb("retract", "takes facts out; importing them again does not bring them back", retract);
     sub->add_option("--fact", options->number, "the fact's number, as `kg facts` shows it");
     sub->add_option("--entity", options->text, "all facts of and about this name or <IRI>");
   }
   {
-    auto [sub, options] = verb("attach", "a SPARQL 1.1 endpoint, asked where the graph is silent", attach);
+    auto [sub, options] =
+        verb("attach", "a SPARQL 1.1 endpoint, asked where the graph is silent", attach);
     sub->add_option("url", options->url, "its http or https address")->required();
-    sub->add_flag("--allow-private", options->allow_private, "it may be on this machine or in a private network");
+    sub->add_flag("--allow-private", options->allow_private,
+                  "it may be on this machine or in a private network");
     sub->add_option("--credentials", options->file, "a file with a line user:password");
   }
   verb("detach", "asks the attached endpoint no more", detach);

@@ -1,4 +1,5 @@
-// The list of verbs, and one of the two places that catch (the other is the server's request handler).
+// The list of verbs, and one of the two places that catch (the other is the server's request
+// handler).
 #include <CLI/CLI.hpp>
 
 #include <cstdio>
@@ -9,7 +10,8 @@
 
 int main(int argc, char** argv) {
   using shenhong::Exit;
-  CLI::App app{"深红 Shenhong: from raw text to a chat model that answers, on two CPU cores", "shenhong"};
+  CLI::App app{"深红 Shenhong: from raw text to a chat model that answers, on two CPU cores",
+               "shenhong"};
   app.set_version_flag("--version", SHENHONG_VERSION);
   app.require_subcommand(1);
   app.set_help_all_flag("--help-all", "help of all verbs");

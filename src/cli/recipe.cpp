@@ -6,8 +6,8 @@ namespace shenhong {
 
 void ChatConfig::validate(const std::string& where, const ModelConfig& model) const {
   TrainConfig::validate(where, model);
-  SH_CHECK(text_share >= 0 && text_share < 1, kUsage, "{}: text_share = {}: want a share from 0 to below 1", where,
-           text_share);
+  SH_CHECK(text_share >= 0 && text_share < 1, kUsage,
+           "{}: text_share = {}: want a share from 0 to below 1", where, text_share);
 }
 
 Recipe load_recipe(const fs::path& path) {
@@ -17,14 +17,19 @@ Recipe load_recipe(const fs::path& path) {
   recipe.path = path;
   recipe.name = path.stem().string();
   for (const auto& [section, ignored] : json.items())
-    SH_CHECK(section == "data" || section == "model" || section == "pretrain" || section == "dialogues" ||
-                 section == "lookups" || section == "chat" || section == "eval",
-             kUsage, "{}: unknown section [{}]; known: data, model, pretrain, dialogues, lookups, chat, eval", where, section);
+    SH_CHECK(
+        section == "data" || section == "model" || section == "pretrain" ||
+            section == "dialogues" || section == "lookups" || section == "chat" ||
+            section == "eval",
+        kUsage,
+        "{}: unknown section [{}]; known: data, model, pretrain, dialogues, lookups, chat, eval",
+        where, section);
   for (const char* section : {"data", "model", "pretrain"})
     SH_CHECK(json.contains(section), kUsage, "{}: has no section [{}]", where, section);
 
   const auto read = [&](const char* section, auto& into) {
-    if (json.contains(section)) fields_from_json(into, json[section], fmt::format("{} [{}]", where, section));
+    if (json.contains(section))
+      fields_from_json(into, json[section], fmt::format("{} [{}]", where, section));
   };
   recipe.data = data_config_from_json(json["data"], where + " [data]");
   read("model", recipe.model);

@@ -20,8 +20,8 @@
 
 namespace shenhong {
 
-// The second stage: dialogues, whole ones, and some of the first stage's running text beside them, so
-// that what was learnt there is not forgotten.
+// The second stage: dialogues, whole ones, and some of the first stage's running text beside them,
+// so that what was learnt there is not forgotten.
 struct ChatConfig : TrainConfig {
   double text_share = 0;
 
@@ -41,7 +41,8 @@ struct EvalConfig {
 
   template <class Visit>
   void fields(Visit&& v) {
-    v("facts", facts, "questions per kind, language and invented world about facts of a graph; 0: none");
+    v("facts", facts,
+      "questions per kind, language and invented world about facts of a graph; 0: none");
     v("poems", poems, "seeded samples per form of poem; 0: none");
     v("validation_windows", validation_windows, "windows per source of the final validation");
   }
@@ -67,7 +68,8 @@ struct Recipe {
   fs::path dialogue_templates() const { return path.parent_path() / "dialogues.toml"; }
 };
 
-// Error(kBadInput) or Error(kUsage) with the section and key that is wrong; unknown ones list the known.
+// Error(kBadInput) or Error(kUsage) with the section and key that is wrong; unknown ones list the
+// known.
 Recipe load_recipe(const fs::path& path);
 
 }  // namespace shenhong

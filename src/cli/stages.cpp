@@ -63,7 +63,8 @@ void add_text(Sources& sources, const Recipe& recipe) {
 
 void add_dialogues(Sources& sources, const Recipe& recipe) {
   add_source(sources, recipe.dialogue_directory(), 1, Packing::kWhole);
-  if (!recipe.lookups.graph.empty()) add_source(sources, recipe.lookup_directory(), 1, Packing::kWhole);
+  if (!recipe.lookups.graph.empty())
+    add_source(sources, recipe.lookup_directory(), 1, Packing::kWhole);
 }
 
 double weighted_tokens(const std::vector<MixtureEntry>& entries) {
@@ -79,7 +80,8 @@ Sources open_sources(const Recipe& recipe, std::string_view stage) {
     if (const double share = recipe.chat.text_share; share > 0) {
       Sources text;
       add_text(text, recipe);
-      const double scale = share / (1 - share) * weighted_tokens(sources.train) / weighted_tokens(text.train);
+      const double scale =
+          share / (1 - share) * weighted_tokens(sources.train) / weighted_tokens(text.train);
       for (MixtureEntry& entry : text.train) entry.weight *= scale;
       std::ranges::move(text.train, std::back_inserter(sources.train));
       std::ranges::move(text.validation, std::back_inserter(sources.validation));
@@ -90,17 +92,23 @@ Sources open_sources(const Recipe& recipe, std::string_view stage) {
   return sources;
 }
 
-std::vector<Windows> validation_windows(const Sources& sources, const TrainConfig& config, const ModelConfig& model) {
+std::vector<Windows> validation_windows(const Sources& sources, const TrainConfig& config,
+                                        const ModelConfig& model) {
   std::vector<Windows> windows;
   for (const MixtureEntry& entry : sources.validation)
-    windows.emplace_back(entry.source, config.seq_len + model.num_nextn_predict_layers + 1, entry.packing, config.seed);
+    windows.emplace_back(entry.source, config.seq_len + model.num_nextn_predict_layers + 1,
+                         entry.packing, config.seed);
   return windows;
 }
 
-fs::path weights_directory(const Recipe& recipe, std::string_view stage) { return recipe.run_directory() / stage / "weights"; }
+fs::path weights_directory(const Recipe& recipe, std::string_view stage) {
+  return recipe.run_directory() / stage / "weights";
+}
 
 // What makes `output` up to date: it exists and remembers the same inputs.
-bool is_done(const fs::path& marker, const std::string& inputs) { return fs::exists(marker) && read_file(marker) == inputs; }
+bool is_done(const fs::path& marker, const std::string& inputs) {
+  return fs::exists(marker) && read_file(marker) == inputs;
+}
 
 }  // namespace
 
@@ -128,13 +136,16 @@ std::string run_data_stage(const Recipe& recipe) {
   };
   make(recipe.dialogue_directory(), {{"dialogues", fields_to_json(recipe.dialogues)}}, [&] {
     index_training_lines(out).save(out / "poem_lines.idx");
-    return write_dialogues(recipe.dialogues, recipe.dialogue_templates(), out, recipe.dialogue_directory());
+    return write_dialogues(recipe.dialogues, recipe.dialogue_templates(), out,
+                           recipe.dialogue_directory());
   });
   if (recipe.lookups.graph.empty()) return markdown;
-  Json inputs = {{"lookups", fields_to_json(recipe.lookups)}, {"questions", hash_of(recipe.lookups.questions)}};
+  Json inputs = {{"lookups", fields_to_json(recipe.lookups)},
+                 {"questions", hash_of(recipe.lookups.questions)}};
   for (const std::string& file : recipe.lookups.graph) inputs["graph"].push_back(hash_of(file));
   make(recipe.lookup_directory(), std::move(inputs), [&] {
-    return write_lookup_dialogues(recipe.lookups, recipe.dialogue_templates(), out, recipe.lookup_directory());
+    return write_lookup_dialogues(recipe.lookups, recipe.dialogue_templates(), out,
+                                  recipe.lookup_directory());
   });
   return markdown;
 }
@@ -152,17 +163,20 @@ std::vector<ValidationLoss> run_train_stage(const Recipe& recipe, std::string_vi
   const Sources sources = open_sources(recipe, stage);
   const ModelConfig& shape = model->config();
   Mixture mixture(sources.train, config.seq_len + shape.num_nextn_predict_layers + 1, config.seed);
-  Trainer trainer(config, *model, std::move(mixture), validation_windows(sources, config, shape), directory);
+  Trainer trainer(config, *model, std::move(mixture), validation_windows(sources, config, shape),
+                  directory);
   const SignalGuard signals;
   const TrainOutcome outcome = trainer.run(stop_requested);
   for (const std::string& note : trainer.notes()) fmt::print(stderr, "{}\n", note);
   switch (outcome) {
     case TrainOutcome::kInterrupted:
-      fail(Exit::kInterrupted, "{}: saved at step {} of {}; run the same command again to go on", directory.string(),
-           trainer.step(), config.steps);
+      fail(Exit::kInterrupted, "{}: saved at step {} of {}; run the same command again to go on",
+           directory.string(), trainer.step(), config.steps);
     case TrainOutcome::kDiverged:
-      fail(Exit::kDiverged, "{}: the loss is not finite or spikes too often, at step {}; {} says why; try a lower lr",
-           directory.string(), trainer.step(), (directory / "log.jsonl").string());
+      fail(
+          Exit::kDiverged,
+          "{}: the loss is not finite or spikes too often, at step {}; {} says why; try a lower lr",
+          directory.string(), trainer.step(), (directory / "log.jsonl").string());
     case TrainOutcome::kFinished:
       break;
   }
@@ -190,7 +204,8 @@ void print_validation(const std::vector<ValidationLoss>& losses, bool as_json) {
     return;
   }
   for (const ValidationLoss& loss : losses)
-    fmt::print("{:24} {:.4f} nats/token  {:.4f} bits/byte\n", loss.source, loss.nats_per_token, loss.bits_per_byte);
+    fmt::print("{:24} {:.4f} nats/token  {:.4f} bits/byte\n", loss.source, loss.nats_per_token,
+               loss.bits_per_byte);
 }
 
 Json run_export_stage(const Recipe& recipe) {
@@ -218,7 +233,8 @@ Json run_export_stage(const Recipe& recipe) {
   add_dialogues(sources, recipe);
   const auto windows = validation_windows(sources, recipe.chat, exported->config());
   report["loss"] = loss_json(validation_loss(*exported, windows, recipe.eval.validation_windows));
-  if (recipe.eval.poems > 0) report["poems"] = evaluate_poems(out, recipe.eval.poems, out / "poem_lines.idx");
+  if (recipe.eval.poems > 0)
+    report["poems"] = evaluate_poems(out, recipe.eval.poems, out / "poem_lines.idx");
   if (recipe.eval.facts > 0) {
     FactEvalOptions options;
     options.questions = recipe.eval.facts;

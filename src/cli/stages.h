@@ -1,4 +1,5 @@
-// The stages of a recipe, each resumable by itself: `shenhong data`, `train` and `run` are made of them.
+// The stages of a recipe, each resumable by itself: `shenhong data`, `train` and `run` are made of
+// them.
 #pragma once
 
 #include <string>
@@ -12,9 +13,9 @@ namespace shenhong {
 // Corpora -> tokenizer, shards, dialogues and their shards. Returns the report as Markdown.
 std::string run_data_stage(const Recipe& recipe);
 
-// "pretrain" or "chat"; the chat stage starts from the pretrained weights. Error(kInterrupted) after
-// SIGTERM or SIGINT, with everything saved; Error(kDiverged) when the loss guard gave up. Returns the
-// validation at the end.
+// "pretrain" or "chat"; the chat stage starts from the pretrained weights. Error(kInterrupted)
+// after SIGTERM or SIGINT, with everything saved; Error(kDiverged) when the loss guard gave up.
+// Returns the validation at the end.
 std::vector<ValidationLoss> run_train_stage(const Recipe& recipe, std::string_view stage);
 
 void print_validation(const std::vector<ValidationLoss>& losses, bool as_json);

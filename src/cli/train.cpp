@@ -16,13 +16,16 @@ void add_train(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = app.add_subcommand("train", "one stage of training; resumes by itself");
   verb->add_option("recipe", options->recipe, "the recipe, a TOML file")->required();
-  verb->add_option("--stage", options->stage, "which stage")->check(CLI::IsMember({"pretrain", "chat"}))->capture_default_str();
+  verb->add_option("--stage", options->stage, "which stage")
+      ->check(CLI::IsMember({"pretrain", "chat"}))
+      ->capture_default_str();
   verb->add_flag("--json", options->json, "print the final validation as one JSON object");
   verb->footer(
       "SIGTERM or Ctrl-C saves and exits with 75; the same command goes on. Examples:\n"
       "  shenhong train recipes/nano.toml\n  shenhong train recipes/nano.toml --stage chat");
   verb->callback([options] {
-    const std::vector<ValidationLoss> losses = run_train_stage(load_recipe(options->recipe), options->stage);
+    const std::vector<ValidationLoss> losses =
+        run_train_stage(load_recipe(options->recipe), options->stage);
     print_validation(losses, options->json);
   });
 }

@@ -1,4 +1,5 @@
-// An owned, 64-byte-aligned array of plain numbers: the only owner of numeric memory above `kernels`.
+// An owned, 64-byte-aligned array of plain numbers: the only owner of numeric memory above
+// `kernels`.
 #pragma once
 
 #include <cstdint>

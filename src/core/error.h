@@ -44,15 +44,16 @@ template <class... Args>
 }  // namespace shenhong
 
 // Always on, also in release: outside input reaches it.
-#define SH_CHECK(condition, code, ...)                                        \
-  do {                                                                        \
-    if (!(condition)) [[unlikely]]                                            \
-      ::shenhong::fail(::shenhong::Exit::code, __VA_ARGS__);                  \
+#define SH_CHECK(condition, code, ...)                       \
+  do {                                                       \
+    if (!(condition)) [[unlikely]]                           \
+      ::shenhong::fail(::shenhong::Exit::code, __VA_ARGS__); \
   } while (0)
 
 // Always on, also in release: outside input never reaches it, and if it does we want to know where.
-#define SH_ASSERT(condition)                                                                  \
-  do {                                                                                        \
-    if (!(condition)) [[unlikely]]                                                            \
-      throw ::shenhong::Bug(fmt::format("{}:{}: '{}' does not hold", __FILE__, __LINE__, #condition)); \
+#define SH_ASSERT(condition)                                                         \
+  do {                                                                               \
+    if (!(condition)) [[unlikely]]                                                   \
+      throw ::shenhong::Bug(                                                         \
+          fmt::format("{}:{}: '{}' does not hold", __FILE__, __LINE__, #condition)); \
   } while (0)

@@ -16,7 +16,9 @@
 namespace shenhong {
 
 template <class T>
-concept HasFields = requires(T value) { value.fields([](const char*, auto&, const char*) {}); };
+concept HasFields = requires(T value) {
+  value.fields([](const char*, auto&, const char*) {});
+};
 
 template <HasFields T>
 Json fields_to_json(const T& value) {
@@ -31,21 +33,29 @@ Json fields_to_json(const T& value) {
   return out;
 }
 
-// Why `json` cannot become a `Member`, or nullptr. An integer is a fine number; a fraction is no integer.
+// Why `json` cannot become a `Member`, or nullptr. An integer is a fine number; a fraction is no
+// integer.
 template <class Member>
 const char* mismatch(const Json& json) {
-  if constexpr (std::is_same_v<Member, bool>) return json.is_boolean() ? nullptr : "true or false";
-  else if constexpr (std::is_integral_v<Member>) return json.is_number_integer() ? nullptr : "an integer";
-  else if constexpr (std::is_floating_point_v<Member>) return json.is_number() ? nullptr : "a number";
-  else if constexpr (std::is_same_v<Member, std::string>) return json.is_string() ? nullptr : "a string";
-  else return json.is_array() ? nullptr : "a list";
+  if constexpr (std::is_same_v<Member, bool>)
+    return json.is_boolean() ? nullptr : "true or false";
+  else if constexpr (std::is_integral_v<Member>)
+    return json.is_number_integer() ? nullptr : "an integer";
+  else if constexpr (std::is_floating_point_v<Member>)
+    return json.is_number() ? nullptr : "a number";
+  else if constexpr (std::is_same_v<Member, std::string>)
+    return json.is_string() ? nullptr : "a string";
+  else
+    return json.is_array() ? nullptr : "a list";
 }
 
 // Sets the members that `json` names and leaves the others. `where` names the thing in errors
-// ("recipes/mini.toml [train]"). With `strict`, an unknown key is an error that lists the known ones.
+// ("recipes/mini.toml [train]"). With `strict`, an unknown key is an error that lists the known
+// ones.
 template <HasFields T>
 void fields_from_json(T& value, const Json& json, const std::string& where, bool strict = true) {
-  SH_CHECK(json.is_object(), kBadInput, "{}: want a table of settings, got {}", where, json.type_name());
+  SH_CHECK(json.is_object(), kBadInput, "{}: want a table of settings, got {}", where,
+           json.type_name());
   std::string known;
   size_t used = 0;
   value.fields([&](const char* name, auto& member, const char*) {
@@ -62,8 +72,8 @@ void fields_from_json(T& value, const Json& json, const std::string& where, bool
       try {
         member = found->template get<Member>();
       } catch (const nlohmann::json::exception&) {
-        fail(Exit::kBadInput, "{}: {} = {}: the list holds something of the wrong type", where, name,
-             dump_json(*found));
+        fail(Exit::kBadInput, "{}: {} = {}: the list holds something of the wrong type", where,
+             name, dump_json(*found));
       }
     }
   });

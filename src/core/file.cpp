@@ -16,7 +16,8 @@ namespace {
 
 class Descriptor {
  public:
-  Descriptor(const fs::path& path, int flags, Exit code) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {
+  Descriptor(const fs::path& path, int flags, Exit code)
+      : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {
     SH_ASSERT(code != Exit::kOk);
     if (fd_ < 0) fail(code, "{}: cannot be opened: {}", path.string(), std::strerror(errno));
   }
@@ -33,7 +34,8 @@ class Descriptor {
 
 size_t regular_size(int fd, const fs::path& path) {
   struct stat info;
-  SH_CHECK(::fstat(fd, &info) == 0, kBadInput, "{}: cannot be read: {}", path.string(), std::strerror(errno));
+  SH_CHECK(::fstat(fd, &info) == 0, kBadInput, "{}: cannot be read: {}", path.string(),
+           std::strerror(errno));
   SH_CHECK(S_ISREG(info.st_mode), kBadInput, "{}: is not a regular file", path.string());
   return size_t(info.st_size);
 }
@@ -59,7 +61,8 @@ void write_file(const fs::path& path, std::string_view bytes) {
   if (path.has_parent_path()) {
     std::error_code failed;
     fs::create_directories(path.parent_path(), failed);
-    SH_CHECK(!failed, kResources, "{}: cannot be created: {}", path.parent_path().string(), failed.message());
+    SH_CHECK(!failed, kResources, "{}: cannot be created: {}", path.parent_path().string(),
+             failed.message());
   }
   const fs::path temporary = path.string() + ".tmp";
   {
@@ -67,10 +70,12 @@ void write_file(const fs::path& path, std::string_view bytes) {
     for (size_t done = 0; done < bytes.size();) {
       const ssize_t put = ::write(fd, bytes.data() + done, bytes.size() - done);
       if (put < 0 && errno == EINTR) continue;
-      SH_CHECK(put >= 0, kResources, "{}: cannot be written: {}", temporary.string(), std::strerror(errno));
+      SH_CHECK(put >= 0, kResources, "{}: cannot be written: {}", temporary.string(),
+               std::strerror(errno));
       done += size_t(put);
     }
-    SH_CHECK(::fsync(fd) == 0, kResources, "{}: cannot be synced: {}", temporary.string(), std::strerror(errno));
+    SH_CHECK(::fsync(fd) == 0, kResources, "{}: cannot be synced: {}", temporary.string(),
+             std::strerror(errno));
   }
   std::error_code failed;
   fs::rename(temporary, path, failed);
@@ -80,7 +85,8 @@ void write_file(const fs::path& path, std::string_view bytes) {
 
 void fsync_path(const fs::path& path) {
   const Descriptor fd(path, O_RDONLY, Exit::kResources);
-  SH_CHECK(::fsync(fd) == 0, kResources, "{}: cannot be synced: {}", path.string(), std::strerror(errno));
+  SH_CHECK(::fsync(fd) == 0, kResources, "{}: cannot be synced: {}", path.string(),
+           std::strerror(errno));
 }
 
 std::string hash_hex(std::string_view bytes) {
@@ -92,7 +98,8 @@ MappedFile::MappedFile(const fs::path& path) {
   size_ = regular_size(fd, path);
   if (size_ == 0) return;
   void* map = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0);
-  SH_CHECK(map != MAP_FAILED, kResources, "{}: cannot be mapped: {}", path.string(), std::strerror(errno));
+  SH_CHECK(map != MAP_FAILED, kResources, "{}: cannot be mapped: {}", path.string(),
+           std::strerror(errno));
   data_ = static_cast<const uint8_t*>(map);
 }
 

@@ -15,7 +15,8 @@ namespace fs = std::filesystem;
 std::string read_file(const fs::path& path);
 
 // Writes path + ".tmp", fsyncs, renames, fsyncs the directory: after a crash the path holds the old
-// bytes or the new ones. Creates missing parent directories. Error(kResources) when the disk is full.
+// bytes or the new ones. Creates missing parent directories. Error(kResources) when the disk is
+// full.
 void write_file(const fs::path& path, std::string_view bytes);
 
 // For writers that fill a directory of their own and rename it at the end.

@@ -32,11 +32,13 @@ class Builder : public nlohmann::json_sax<Json> {
   bool end_object() override { return close(); }
   bool end_array() override { return close(); }
   bool key(string_t& name) override {
-    SH_CHECK(open_.back().keys.insert(name).second, kBadInput, "{}: key '{}' is given twice", source_, name);
+    SH_CHECK(open_.back().keys.insert(name).second, kBadInput, "{}: key '{}' is given twice",
+             source_, name);
     key_ = std::move(name);
     return true;
   }
-  bool parse_error(size_t position, const std::string&, const nlohmann::detail::exception& e) override {
+  bool parse_error(size_t position, const std::string&,
+                   const nlohmann::detail::exception& e) override {
     position_ = position;
     reason_ = e.what();
     return false;
@@ -55,14 +57,17 @@ class Builder : public nlohmann::json_sax<Json> {
     if (open_.empty()) return &(root_ = std::move(value));
     Json& parent = *open_.back().value;
     if (parent.is_array()) return &parent.emplace_back(std::move(value));
-    return &parent.get_ref<Json::object_t&>().emplace_back(std::move(key_), std::move(value)).second;
+    return &parent.get_ref<Json::object_t&>()
+                .emplace_back(std::move(key_), std::move(value))
+                .second;
   }
   bool add(Json value) {
     append(std::move(value));
     return true;
   }
   bool open(Json container) {
-    SH_CHECK(open_.size() < kMaxDepth, kBadInput, "{}: nested deeper than {} levels", source_, kMaxDepth);
+    SH_CHECK(open_.size() < kMaxDepth, kBadInput, "{}: nested deeper than {} levels", source_,
+             kMaxDepth);
     open_.push_back({append(std::move(container)), {}});
     return true;
   }
@@ -89,7 +94,8 @@ Json parse_json(std::string_view text, std::string_view source) {
     const size_t line = 1 + size_t(std::count(before.begin(), before.end(), '\n'));
     const size_t column = at - (before.rfind('\n') == before.npos ? 0 : before.rfind('\n') + 1) + 1;
     std::string reason = builder.reason();
-    if (const size_t colon = reason.rfind(": "); colon != reason.npos) reason = reason.substr(colon + 2);
+    if (const size_t colon = reason.rfind(": "); colon != reason.npos)
+      reason = reason.substr(colon + 2);
     fail(Exit::kBadInput, "{}:{}:{}: not valid JSON: {}", source, line, column, reason);
   }
   return builder.take();

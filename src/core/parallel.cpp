@@ -55,7 +55,8 @@ thread_local bool inside_loop = false;
 class Pool {
  public:
   explicit Pool(int threads) {
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this](std::stop_token stop) { serve(stop); });
+    for (int i = 1; i < threads; ++i)
+      workers_.emplace_back([this](std::stop_token stop) { serve(stop); });
   }
   ~Pool() {
     for (auto& worker : workers_) worker.request_stop();
@@ -90,7 +91,8 @@ class Pool {
     inside_loop = true;
     uint64_t seen = 0;
     for (;;) {
-      for (int spins = 0; spins < kSpins && generation_.load(std::memory_order_acquire) == seen; ++spins)
+      for (int spins = 0; spins < kSpins && generation_.load(std::memory_order_acquire) == seen;
+           ++spins)
         relax();
       {
         std::unique_lock lock(mutex_);

@@ -18,7 +18,11 @@ std::string duration(double seconds) {
 }  // namespace
 
 Progress::Progress(std::string what, int64_t total)
-    : what_(std::move(what)), total_(total), terminal_(::isatty(STDERR_FILENO)), start_(Clock::now()), printed_(start_) {}
+    : what_(std::move(what)),
+      total_(total),
+      terminal_(::isatty(STDERR_FILENO)),
+      start_(Clock::now()),
+      printed_(start_) {}
 
 Progress::~Progress() {
   if (!finished_ && terminal_) std::fputc('\n', stderr);
@@ -27,7 +31,8 @@ Progress::~Progress() {
 void Progress::update(int64_t done, const std::string& detail) {
   done_ = done;
   detail_ = detail;
-  const auto interval = terminal_ ? std::chrono::milliseconds(200) : std::chrono::milliseconds(10'000);
+  const auto interval =
+      terminal_ ? std::chrono::milliseconds(200) : std::chrono::milliseconds(10'000);
   if (Clock::now() - printed_ >= interval) print(false);
 }
 

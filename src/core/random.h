@@ -13,7 +13,8 @@ namespace shenhong {
 using Philox = std::array<uint32_t, 4>;
 
 inline Philox philox(uint64_t seed, uint64_t stream, uint64_t index) {
-  Philox counter = {uint32_t(index), uint32_t(index >> 32), uint32_t(stream), uint32_t(stream >> 32)};
+  Philox counter = {uint32_t(index), uint32_t(index >> 32), uint32_t(stream),
+                    uint32_t(stream >> 32)};
   uint32_t key0 = uint32_t(seed), key1 = uint32_t(seed >> 32);
   for (int round = 0; round < 10; ++round) {
     const uint64_t product0 = uint64_t(0xD2511F53u) * counter[0];

@@ -5,8 +5,8 @@
 #include <unordered_set>
 
 #include "data/poem.h"
-#include "text/simplify.h"
 #include "text/normalize.h"
+#include "text/simplify.h"
 #include "text/utf8.h"
 
 namespace shenhong {
@@ -90,7 +90,8 @@ double repeated_lines(std::string_view text) {
 void name_form_and_rhyme(std::string& text) {
   const size_t heading = text.find('\n');
   if (!text.starts_with("《") || heading == text.npos) return;
-  const std::string note = form_and_rhyme(parse_poem(std::string_view(text).substr(heading + 1)).lines);
+  const std::string note =
+      form_and_rhyme(parse_poem(std::string_view(text).substr(heading + 1)).lines);
   if (note.empty()) return;
   const bool after_title = std::string_view(text).substr(0, heading).ends_with("》");
   text.insert(heading, (after_title ? "" : "·") + note);

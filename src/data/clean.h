@@ -17,8 +17,8 @@ namespace shenhong {
 // simplified.
 std::string clean_text(std::string_view text, const SourceConfig& source);
 
-// The same for the text and the metadata's strings. The heading of a poem (诗) that has a title gains
-// its form and rhyme: 《静夜思》唐·李白·五绝·阳韵.
+// The same for the text and the metadata's strings. The heading of a poem (诗) that has a title
+// gains its form and rhyme: 《静夜思》唐·李白·五绝·阳韵.
 void clean_document(Document& document, const SourceConfig& source);
 
 // Why the source's rules drop a cleaned document, or nullptr.

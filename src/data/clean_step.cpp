@@ -4,12 +4,12 @@
 #include <optional>
 
 #include "core/error.h"
+#include "core/lines.h"
 #include "core/parallel.h"
 #include "core/progress.h"
 #include "data/clean.h"
 #include "data/corpus.h"
 #include "data/dedup.h"
-#include "core/lines.h"
 
 namespace shenhong {
 namespace {

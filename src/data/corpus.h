@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "core/file.h"
+#include "core/lines.h"
 #include "data/config.h"
 #include "data/document.h"
-#include "core/lines.h"
 
 namespace shenhong {
 

@@ -76,8 +76,8 @@ std::set<std::string> words_in_rhythm(const Verse& verse) {
   return words;
 }
 
-// The first half of a regulated verse (截句): of the four forms the five-character quatrain is the rarest by
-// far, and of few poems a model learns lines instead of the form.
+// The first half of a regulated verse (截句): of the four forms the five-character quatrain is the
+// rarest by far, and of few poems a model learns lines instead of the form.
 Verse quatrain_of(const Verse& verse) {
   Verse quatrain = verse;
   quatrain.form = PoemForm::kWujue;

@@ -2,8 +2,8 @@
 
 #include "core/error.h"
 #include "core/json.h"
-#include "core/parallel.h"
 #include "core/lines.h"
+#include "core/parallel.h"
 #include "data/shards.h"
 
 namespace shenhong {
@@ -16,7 +16,8 @@ std::vector<std::pair<size_t, size_t>> markup_of(const Json& message, const std:
   size_t at = 0;
   const size_t size = message["content"].get_ref<const std::string&>().size();
   for (const Json& span : message["markup"]) {
-    const bool pair = span.is_array() && span.size() == 2 && span[0].is_number_unsigned() && span[1].is_number_unsigned();
+    const bool pair = span.is_array() && span.size() == 2 && span[0].is_number_unsigned() &&
+                      span[1].is_number_unsigned();
     SH_CHECK(pair && at <= span[0] && span[0] <= span[1] && span[1] <= size, kBadInput,
              "{}: markup {} is no pair of places in the content, in order", where, span.dump());
     markup.emplace_back(span[0], at = span[1]);
@@ -36,7 +37,8 @@ std::vector<Message> messages_of(std::string_view line, const std::string& where
                "{}: a message has no text '{}'", where, key);
       return message[key].get<std::string>();
     };
-    messages.push_back({text("role"), text("content"), markup_of(message, where), message.value("learn", true)});
+    messages.push_back(
+        {text("role"), text("content"), markup_of(message, where), message.value("learn", true)});
   }
   return messages;
 }
@@ -61,7 +63,8 @@ void write_split(const fs::path& directory, const std::string& split, const Voca
           messages_of(lines[i], fmt::format("{}:{}", path.string(), first_line + i));
       encoded[i].tokens = encode_chat_for_training(tokenizer, chat, messages);
       for (const Message& message : messages)
-        if (message.role == "assistant" && message.learn) encoded[i].text_bytes += int64_t(message.content.size());
+        if (message.role == "assistant" && message.learn)
+          encoded[i].text_bytes += int64_t(message.content.size());
     });
     for (const Encoded& e : encoded) writer.add(e.tokens.ids, e.text_bytes, e.tokens.learn);
     lines.clear();

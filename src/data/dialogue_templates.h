@@ -9,8 +9,8 @@
 
 #include "core/file.h"
 #include "core/json.h"
-#include "text/phrase.h"
 #include "data/poem.h"
+#include "text/phrase.h"
 
 namespace shenhong {
 
@@ -59,28 +59,12 @@ class DialogueTemplates {
   std::vector<std::string> famous_sources_;
 };
 
-inline constexpr auto kExchangeSections = std::to_array<std::string_view>({"poem_form",
-                                                                           "poem_form_rhyme",
-                                                                           "poem_topic",
-                                                                           "poem_form_topic",
-                                                                           "poem_titled",
-                                                                           "poem_poet",
-                                                                           "poem_form_poet",
-                                                                           "poem_form_topic_poet",
-                                                                           "poem_tune",
-                                                                           "poem_tune_topic",
-                                                                           "poem_tune_poet",
-                                                                           "continue",
-                                                                           "next_line",
-                                                                           "previous_line",
-                                                                           "source",
-                                                                           "unknown_line",
-                                                                           "word",
-                                                                           "again_same",
-                                                                           "again_form",
-                                                                           "again_topic",
-                                                                           "again_poet",
-                                                                           "again_word",
-                                                                           "whose_poem"});
+inline constexpr auto kExchangeSections = std::to_array<std::string_view>(
+    {"poem_form",   "poem_form_rhyme", "poem_topic",     "poem_form_topic",
+     "poem_titled", "poem_poet",       "poem_form_poet", "poem_form_topic_poet",
+     "poem_tune",   "poem_tune_topic", "poem_tune_poet", "continue",
+     "next_line",   "previous_line",   "source",         "unknown_line",
+     "word",        "again_same",      "again_form",     "again_topic",
+     "again_poet",  "again_word",      "whose_poem"});
 
 }  // namespace shenhong

@@ -5,8 +5,8 @@
 #include <optional>
 
 #include "core/error.h"
-#include "data/held_out_topics.h"
 #include "core/lines.h"
+#include "data/held_out_topics.h"
 #include "text/utf8.h"
 
 namespace shenhong {
@@ -163,12 +163,14 @@ class DialogueMaker {
       int percent;
       bool topic, title, poet;
     };
-    constexpr Share kShares[] = {
-        {"poem_form_topic", 40, true, false, false},   {"poem_form", 16, false, false, false},
-        {"poem_form_rhyme", 4, false, false, false},   {"poem_topic", 10, true, false, false},
-        {"poem_titled", 9, false, true, false},
-        {"poem_poet", 5, false, false, true},          {"poem_form_poet", 8, false, false, true},
-        {"poem_form_topic_poet", 8, true, false, true}};
+    constexpr Share kShares[] = {{"poem_form_topic", 40, true, false, false},
+                                 {"poem_form", 16, false, false, false},
+                                 {"poem_form_rhyme", 4, false, false, false},
+                                 {"poem_topic", 10, true, false, false},
+                                 {"poem_titled", 9, false, true, false},
+                                 {"poem_poet", 5, false, false, true},
+                                 {"poem_form_poet", 8, false, false, true},
+                                 {"poem_form_topic_poet", 8, true, false, true}};
     int left = int(dice.below(100));
     const Share* share = kShares;
     while (left >= share->percent) left -= share++->percent;

@@ -60,7 +60,8 @@ struct DialogueConfig {
 void make_dialogues(const DialogueMaterial& material, const DialogueTemplates& templates,
                     const DialogueConfig& config, const std::function<void(Dialogue&&)>& take);
 
-// {"kind": ..., "messages": [{"role": ..., "content": ..., "markup": [[begin, end], ...], "learn": false},
+// {"kind": ..., "messages": [{"role": ..., "content": ..., "markup": [[begin, end], ...], "learn":
+// false},
 // ...]}; the last two only where they say something.
 Json dialogue_to_json(const Dialogue& dialogue);
 

@@ -1,8 +1,8 @@
 #include "data/document.h"
 
 #include "core/error.h"
-#include "core/parallel.h"
 #include "core/lines.h"
+#include "core/parallel.h"
 
 namespace shenhong {
 namespace {

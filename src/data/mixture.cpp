@@ -197,15 +197,18 @@ void Mixture::restore(const Json& state) {
       SH_CHECK(draws.back() >= 0, kBadInput, "training mixture: state with {} draws", draws.back());
       const Json &was = state["sources"][s], &is = expected["sources"][s];
       SH_CHECK(was == is, kBadInput,
-               "training mixture: the run drew from {} (a source of {} windows) where there is now {} (of {}); bring "
+               "training mixture: the run drew from {} (a source of {} windows) where there is now "
+               "{} (of {}); bring "
                "that data back, or start the run anew in another directory",
-               dump_json(was.value("name", Json())), dump_json(was.value("windows", Json())), dump_json(is["name"]),
-               dump_json(is["windows"]));
+               dump_json(was.value("name", Json())), dump_json(was.value("windows", Json())),
+               dump_json(is["name"]), dump_json(is["windows"]));
     }
     expected["drawn"] = state.at("drawn");
     SH_CHECK(state == expected && state.at("drawn").get<int64_t>() == drawn, kBadInput,
-             "training mixture: the state to go on from has {} sources and seed {}; the recipe has {} and {}",
-             state.at("sources").size(), dump_json(state.value("seed", Json())), windows_.size(), seed_);
+             "training mixture: the state to go on from has {} sources and seed {}; the recipe has "
+             "{} and {}",
+             state.at("sources").size(), dump_json(state.value("seed", Json())), windows_.size(),
+             seed_);
   } catch (const nlohmann::json::exception&) {
     fail(Exit::kBadInput, "training mixture: no state to go on from: {}", dump_json(state));
   }

@@ -18,7 +18,9 @@ constexpr std::u32string_view kNoPartOfLines = U"“”‘’「」『』\"' \t\
 bool is_form_and_rhyme(std::string_view text) {
   const std::string_view form = text.substr(0, text.find("·"));
   const bool names_form = form == form_name(PoemForm::kOldStyle) ||
-                          std::ranges::any_of(kRegulatedForms, [&](const FormShape& shape) { return shape.name == form; });
+                          std::ranges::any_of(kRegulatedForms, [&](const FormShape& shape) {
+                            return shape.name == form;
+                          });
   return names_form && form.size() < text.size();
 }
 

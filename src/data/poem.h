@@ -47,13 +47,14 @@ std::vector<char32_t> rhyme_words(const std::vector<std::string>& lines);
 // Whether the rhyme words (at least two, none twice) share a group of data/rhyme.h.
 bool rhymes(const std::vector<std::string>& lines);
 
-// What a heading says of a poem whose rhyme words share a group: 七绝·东韵; empty for others. To name
-// the rhyme before the first line is an old custom (限韵), and it gives a model that writes from left to
-// right the one thing that the even lines have in common.
+// What a heading says of a poem whose rhyme words share a group: 七绝·东韵; empty for others. To
+// name the rhyme before the first line is an old custom (限韵), and it gives a model that writes
+// from left to right the one thing that the even lines have in common.
 std::string form_and_rhyme(const std::vector<std::string>& lines);
 
-// The same with the rhyme words themselves: 七绝·东韵·红风中. Written in a row they are easy to choose; at the
-// end of its line each is only to be copied, as a poet does who writes to given rhymes (次韵).
+// The same with the rhyme words themselves: 七绝·东韵·红风中. Written in a row they are easy to
+// choose; at the end of its line each is only to be copied, as a poet does who writes to given
+// rhymes (次韵).
 std::string rhyme_plan(const std::vector<std::string>& lines);
 
 // 东韵 of 上平一东; oblique groups keep their names, 第三部仄声.

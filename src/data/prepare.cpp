@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "core/error.h"
+#include "core/lines.h"
 #include "core/parallel.h"
 #include "core/progress.h"
 #include "core/random.h"
@@ -14,7 +15,6 @@
 #include "data/clean_step.h"
 #include "data/corpus.h"
 #include "data/dedup.h"
-#include "core/lines.h"
 #include "data/shards.h"
 #include "text/bpe_train.h"
 #include "text/tokenizer.h"

@@ -10,9 +10,20 @@
 namespace shenhong {
 namespace {
 
-constexpr std::string_view kAbstentions[] = {"图谱中没有", "没有问题所问", "没有图谱认识", "不止一个", "不知道", "不清楚", "不确定",
-                                             "The graph has no", "but not what the question asks", "names nothing that the graph",
-                                             "There is more than one", "do not know", "don't know", "so I do not answer"};
+constexpr std::string_view kAbstentions[] = {"图谱中没有",
+                                             "没有问题所问",
+                                             "没有图谱认识",
+                                             "不止一个",
+                                             "不知道",
+                                             "不清楚",
+                                             "不确定",
+                                             "The graph has no",
+                                             "but not what the question asks",
+                                             "names nothing that the graph",
+                                             "There is more than one",
+                                             "do not know",
+                                             "don't know",
+                                             "so I do not answer"};
 
 // [1] and the like go: they are the runtime's.
 std::string without_citations(const std::string& text) {
@@ -20,8 +31,10 @@ std::string without_citations(const std::string& text) {
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '[') {
       const size_t close = text.find(']', i);
-      const bool digits = close != text.npos && close > i + 1 &&
-                          std::all_of(text.begin() + ptrdiff_t(i) + 1, text.begin() + ptrdiff_t(close), [](char c) { return c >= '0' && c <= '9'; });
+      const bool digits =
+          close != text.npos && close > i + 1 &&
+          std::all_of(text.begin() + ptrdiff_t(i) + 1, text.begin() + ptrdiff_t(close),
+                      [](char c) { return c >= '0' && c <= '9'; });
       if (digits) {
         i = close;
         continue;
@@ -49,8 +62,10 @@ std::set<std::string> numbers_of(std::string_view text) {
 
 }  // namespace
 
-Grade grade_answer(const QuizQuestion& question, const std::string& text, bool abstained, const Linker& linker) {
-  const bool says_so = std::ranges::any_of(kAbstentions, [&](std::string_view phrase) { return text.find(phrase) != text.npos; });
+Grade grade_answer(const QuizQuestion& question, const std::string& text, bool abstained,
+                   const Linker& linker) {
+  const bool says_so = std::ranges::any_of(
+      kAbstentions, [&](std::string_view phrase) { return text.find(phrase) != text.npos; });
   if (abstained || says_so || text.empty()) return Grade::kNotAttempted;
   if (!is_answerable(question.kind)) return Grade::kIncorrect;
 
@@ -61,7 +76,8 @@ Grade grade_answer(const QuizQuestion& question, const std::string& text, bool a
     allowed += "\n" + hop.entity + "\n" + hop.label;
     for (const std::string& value : hop.values) allowed += "\n" + value;
   }
-  for (const std::string& value : question.hops.back().values) holds_value |= said_folded.find(folded(value)) != said_folded.npos;
+  for (const std::string& value : question.hops.back().values)
+    holds_value |= said_folded.find(folded(value)) != said_folded.npos;
   if (!holds_value) return Grade::kIncorrect;
   const std::string allowed_folded = folded(allowed);
   for (const Mention& mention : linker.link(fold_text(said), said))

@@ -1,4 +1,5 @@
-// Whether an answer to a question about a graph is right: by rules alone, so that anyone gets the same grade.
+// Whether an answer to a question about a graph is right: by rules alone, so that anyone gets the
+// same grade.
 #pragma once
 
 #include <string>
@@ -10,10 +11,12 @@ namespace shenhong {
 
 enum class Grade { kCorrect, kIncorrect, kNotAttempted };
 
-// Not attempted: the system says so (`abstained`), or the text does. Correct: the answer holds a value that answers the
-// question, and neither another name of the graph nor another number; citations do not count as numbers. What
-// cannot be answered is incorrect unless it is not attempted.
-Grade grade_answer(const QuizQuestion& question, const std::string& text, bool abstained, const Linker& linker);
+// Not attempted: the system says so (`abstained`), or the text does. Correct: the answer holds a
+// value that answers the question, and neither another name of the graph nor another number;
+// citations do not count as numbers. What cannot be answered is incorrect unless it is not
+// attempted.
+Grade grade_answer(const QuizQuestion& question, const std::string& text, bool abstained,
+                   const Linker& linker);
 
 // A share and its Wilson interval of 95 %.
 struct Share {

@@ -1,5 +1,6 @@
-// How well a system answers from a graph, and whether it admits what the graph does not say: questions over
-// invented worlds (knowledge/world.h) or a given graph, several systems side by side, deterministic grades.
+// How well a system answers from a graph, and whether it admits what the graph does not say:
+// questions over invented worlds (knowledge/world.h) or a given graph, several systems side by
+// side, deterministic grades.
 #pragma once
 
 #include <functional>
@@ -27,10 +28,10 @@ struct FactEvalOptions {
   std::function<void(int64_t done, int64_t of)> progress = [](int64_t, int64_t) {};
 };
 
-// {"arms": {ARM: {"kinds": {KIND: {"correct", "incorrect", "not_attempted"}}, "hallucination", "abstain_recall",
-// "over_refusal", "citation_precision", "deleted_that_came_back", "counterfactual_followed", "hostile_copied",
-// "per_answer": {...}, "examples"}}};
-// each share as {"share", "of", "low", "high"}, the ends of its 95 % interval.
+// {"arms": {ARM: {"kinds": {KIND: {"correct", "incorrect", "not_attempted"}}, "hallucination",
+// "abstain_recall", "over_refusal", "citation_precision", "deleted_that_came_back",
+// "counterfactual_followed", "hostile_copied", "per_answer": {...}, "examples"}}}; each share as
+// {"share", "of", "low", "high"}, the ends of its 95 % interval.
 Json eval_facts(Engine& engine, const FactEvalOptions& options);
 
 // The same as a page of tables, in Markdown.

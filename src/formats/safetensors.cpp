@@ -38,9 +38,7 @@ int64_t element_width(std::string_view dtype) {
   return 0;
 }
 
-std::string shape_text(const std::vector<int64_t>& shape) {
-  return dump_json(Json(shape));
-}
+std::string shape_text(const std::vector<int64_t>& shape) { return dump_json(Json(shape)); }
 
 // One entry of the header, checked in itself; `where` is "path: tensor 'name'".
 struct Entry {

@@ -1,6 +1,6 @@
 // The safetensors container: an 8-byte little-endian header length, a JSON header, raw tensors.
-// Format: github.com/huggingface/safetensors. Reading trusts nothing: every length, shape and offset
-// is checked against the file before use; overlaps, holes and duplicate names are refused.
+// Format: github.com/huggingface/safetensors. Reading trusts nothing: every length, shape and
+// offset is checked against the file before use; overlaps, holes and duplicate names are refused.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@
 namespace shenhong {
 
 struct TensorView {
-  std::string dtype;           // "F32", "BF16", "I64", ...
+  std::string dtype;  // "F32", "BF16", "I64", ...
   std::vector<int64_t> shape;
   std::span<const uint8_t> bytes;
   int64_t elements() const;
@@ -23,7 +23,8 @@ struct TensorView {
 
 class Safetensors {
  public:
-  // Maps the file and checks all of its header. Error(kBadInput) names path, tensor, value and limit.
+  // Maps the file and checks all of its header. Error(kBadInput) names path, tensor, value and
+  // limit.
   explicit Safetensors(const fs::path& path);
   const std::map<std::string, TensorView>& tensors() const { return tensors_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
@@ -45,7 +46,8 @@ void read_floats(const TensorView& tensor, const std::string& name, std::span<fl
 struct TensorToWrite {
   std::string name, dtype;  // dtype F32, BF16 (from float data), F64, I64, I32, U8: see `fill`
   std::vector<int64_t> shape;
-  // Produces exactly elements * width bytes when its turn comes, so that no second copy of a model exists.
+  // Produces exactly elements * width bytes when its turn comes, so that no second copy of a model
+  // exists.
   std::function<void(std::span<uint8_t>)> fill;
 };
 
@@ -54,7 +56,8 @@ void write_safetensors(const fs::path& path, const std::vector<TensorToWrite>& t
                        const std::map<std::string, std::string>& metadata = {});
 
 // Ready-made TensorToWrite for float data held elsewhere; bf16 rounds to nearest even.
-TensorToWrite float_tensor(std::string name, std::vector<int64_t> shape, std::span<const float> data, bool bf16);
+TensorToWrite float_tensor(std::string name, std::vector<int64_t> shape,
+                           std::span<const float> data, bool bf16);
 template <class T>  // int64_t, int32_t, double, uint8_t
 TensorToWrite plain_tensor(std::string name, std::vector<int64_t> shape, std::span<const T> data);
 

@@ -6,9 +6,10 @@
 
 namespace shenhong {
 
-GroundedAnswer answer_grounded(Engine& engine, Graph* graph, const std::vector<Message>& conversation,
-                               GenerateRequest request, const GroundingOptions& options,
-                               const Engine::OnPiece& on_piece, std::stop_token stop) {
+GroundedAnswer answer_grounded(Engine& engine, Graph* graph,
+                               const std::vector<Message>& conversation, GenerateRequest request,
+                               const GroundingOptions& options, const Engine::OnPiece& on_piece,
+                               std::stop_token stop) {
   request.prompt = engine.chat_prompt(conversation);
   std::unique_ptr<LookUpGuide> guide;
   if (graph && options.mode != GroundingMode::kOff) {
@@ -28,7 +29,8 @@ Json annotations_json(Graph& graph, const GroundedAnswer& answer) {
     const CitedFact& cited = answer.trace.citations[i];
     if (cited.end > text.size()) break;  // a stop string ended the answer before it
     Json fact = fact_to_json(graph.store, cited.fact);
-    fact["labels"] = {{"subject", cited.subject}, {"relation", cited.relation}, {"object", cited.object}};
+    fact["labels"] = {
+        {"subject", cited.subject}, {"relation", cited.relation}, {"object", cited.object}};
     const size_t begin = count_characters(text.substr(0, cited.begin));
     const size_t end = begin + count_characters(text.substr(cited.begin, cited.end - cited.begin));
     annotations.push_back({{"type", "kg_citation"},
@@ -40,7 +42,10 @@ Json annotations_json(Graph& graph, const GroundedAnswer& answer) {
     if (const std::string url = fact.value("url", ""); !url.empty())
       annotations.push_back({{"type", "url_citation"},
                              {"url_citation",
-                              {{"start_index", begin}, {"end_index", end}, {"url", url}, {"title", fact["source"]}}}});
+                              {{"start_index", begin},
+                               {"end_index", end},
+                               {"url", url},
+                               {"title", fact["source"]}}}});
   }
   return annotations;
 }
@@ -55,14 +60,11 @@ Json grounding_json(Graph& graph, const GroundedAnswer& answer, GroundingMode mo
                        {"found", query.found},
                        {"doubtful", query.doubtful},
                        {"probability", query.probability}});
-  return {{"mode", grounding_mode_name(mode)},
-          {"decision", grounding_decision_name(trace.decision)},
-          {"index_lookups", trace.look_ups},
-          {"fact_tokens", trace.fact_tokens},
-          {"lookup_ms", trace.seconds * 1e3},
-          {"queries", std::move(queries)},
-          {"kg_backend", trace.backend},
-          {"kg_version", graph.store.version()}};
+  return {
+      {"mode", grounding_mode_name(mode)}, {"decision", grounding_decision_name(trace.decision)},
+      {"index_lookups", trace.look_ups},   {"fact_tokens", trace.fact_tokens},
+      {"lookup_ms", trace.seconds * 1e3},  {"queries", std::move(queries)},
+      {"kg_backend", trace.backend},       {"kg_version", graph.store.version()}};
 }
 
 }  // namespace shenhong

@@ -14,16 +14,20 @@ struct GroundedAnswer : GenerateResult {
   GroundingTrace trace;
 };
 
-// Answers the conversation; `request` says everything but the prompt. Without a graph, or with mode off, nothing
-// is looked up. Errors as Engine::generate and LookUpGuide.
-GroundedAnswer answer_grounded(Engine& engine, Graph* graph, const std::vector<Message>& conversation,
-                               GenerateRequest request, const GroundingOptions& options,
+// Answers the conversation; `request` says everything but the prompt. Without a graph, or with mode
+// off, nothing is looked up. Errors as Engine::generate and LookUpGuide.
+GroundedAnswer answer_grounded(Engine& engine, Graph* graph,
+                               const std::vector<Message>& conversation, GenerateRequest request,
+                               const GroundingOptions& options,
                                const Engine::OnPiece& on_piece = {}, std::stop_token stop = {});
 
-// The fields that a chat answer carries beside OpenAI's, docs/formats.md. Indices count code points of the text.
-//   "annotations": [{"type": "kg_citation", "index", "start_index", "end_index", "kg_citation": {...}}, ...]
+// The fields that a chat answer carries beside OpenAI's, docs/formats.md. Indices count code points
+// of the text.
+//   "annotations": [{"type": "kg_citation", "index", "start_index", "end_index", "kg_citation":
+//   {...}}, ...]
 Json annotations_json(Graph& graph, const GroundedAnswer& answer);
-//   "grounding": {"mode", "decision", "index_lookups", "fact_tokens", "lookup_ms", "queries": [...], "kg_version"}
+//   "grounding": {"mode", "decision", "index_lookups", "fact_tokens", "lookup_ms", "queries":
+//   [...], "kg_version"}
 Json grounding_json(Graph& graph, const GroundedAnswer& answer, GroundingMode mode);
 
 }  // namespace shenhong

@@ -15,15 +15,17 @@
 namespace shenhong {
 namespace {
 
-constexpr int kMaxLookUps = 8;             // of one answer
-constexpr size_t kMaxValueTokens = 64;     // of one value
-constexpr double kMargin = 0.7;            // between bearers of a name, of log(1 + facts): a factor of 2
-// A relation that the entity does not have is asked for, too: a model that is sure of it is told that there is none.
+constexpr int kMaxLookUps = 8;          // of one answer
+constexpr size_t kMaxValueTokens = 64;  // of one value
+constexpr double kMargin = 0.7;  // between bearers of a name, of log(1 + facts): a factor of 2
+// A relation that the entity does not have is asked for, too: a model that is sure of it is told
+// that there is none.
 const double kUnstatedPrior = std::getenv("PRIOR") ? std::atof(std::getenv("PRIOR")) : 1;
-constexpr double kAutoThreshold = 0.5;     // probability of a look-up from which there is one
-constexpr double kAlwaysThreshold = 0.02;  // where the question names something that the graph knows
-// Of the whole query under the model; below it strict mode does not answer. Chosen on worlds of other seeds than those of the
-// report.
+constexpr double kAutoThreshold = 0.5;  // probability of a look-up from which there is one
+constexpr double kAlwaysThreshold =
+    0.02;  // where the question names something that the graph knows
+// Of the whole query under the model; below it strict mode does not answer. Chosen on worlds of
+// other seeds than those of the report.
 const double kStrictProbability = std::getenv("STRICT") ? std::atof(std::getenv("STRICT")) : 0.5;
 
 using Clock = std::chrono::steady_clock;
@@ -63,17 +65,23 @@ std::optional<GroundingMode> grounding_mode_of(std::string_view name) {
 std::string_view grounding_mode_name(GroundingMode mode) { return kModes[size_t(mode)]; }
 
 std::string_view grounding_decision_name(GroundingDecision decision) {
-  constexpr std::array<std::string_view, 4> kNames = {"closed_book", "retrieved", "abstained", "ambiguous"};
+  constexpr std::array<std::string_view, 4> kNames = {"closed_book", "retrieved", "abstained",
+                                                      "ambiguous"};
   return kNames[size_t(decision)];
 }
 
-LookUpGuide::LookUpGuide(Graph& graph, const Engine& engine, const std::vector<Message>& conversation, GroundingOptions options)
-    : graph_(graph), engine_(engine), options_(std::move(options)), decoder_(engine.tokenizer(), /*skip_special=*/true) {
+LookUpGuide::LookUpGuide(Graph& graph, const Engine& engine,
+                         const std::vector<Message>& conversation, GroundingOptions options)
+    : graph_(graph),
+      engine_(engine),
+      options_(std::move(options)),
+      decoder_(engine.tokenizer(), /*skip_special=*/true) {
   const Tokenizer& tokenizer = engine_.tokenizer();
   const auto id = [&](std::string_view name) {
     const auto found = tokenizer.token_id(name);
     SH_CHECK(found && tokenizer.is_special(*found), kUsage,
-             "{}: the vocabulary has no token {}, so this model cannot look anything up; answer without a graph (--grounding off)",
+             "{}: the vocabulary has no token {}, so this model cannot look anything up; answer "
+             "without a graph (--grounding off)",
              engine_.name(), name);
     return *found;
   };
@@ -84,17 +92,22 @@ LookUpGuide::LookUpGuide(Graph& graph, const Engine& engine, const std::vector<M
   // Whom the conversation names, the last turn first.
   for (auto message = conversation.rbegin(); message != conversation.rend(); ++message) {
     if (message->role == "system") continue;
-    for (const Mention& mention : graph_.linker.link_all(fold_text(message->content), message->content)) add_name(mention.name);
+    for (const Mention& mention :
+         graph_.linker.link_all(fold_text(message->content), message->content))
+      add_name(mention.name);
   }
   for (const Relation& relation : graph_.relations.all()) {
     for (const Language language : {Language::kChinese, Language::kEnglish}) {
       for (const bool inverse : {false, true}) {
-        if (inverse && relation.inverse_label_zh.empty() && relation.inverse_label_en.empty()) continue;
+        if (inverse && relation.inverse_label_zh.empty() && relation.inverse_label_en.empty())
+          continue;
         const std::string text(relation.label(language, inverse));
         Label& label = labels_[text];
-        if (label.tokens.empty()) label.tokens = tokenizer.encode(std::string(blank(language_of(text))) + text);
+        if (label.tokens.empty())
+          label.tokens = tokenizer.encode(std::string(blank(language_of(text))) + text);
         const Direction direction{relation.id, inverse};
-        if (std::ranges::find(label.directions, direction) == label.directions.end()) label.directions.push_back(direction);
+        if (std::ranges::find(label.directions, direction) == label.directions.end())
+          label.directions.push_back(direction);
       }
     }
   }
@@ -110,12 +123,16 @@ void LookUpGuide::add_name(const std::string& spelling) {
 std::vector<SpanChoice::Spelling> LookUpGuide::labels_for(std::string_view entity) {
   std::set<std::pair<TermId, bool>> stated;
   for (const Candidate& bearer : bearers_of(entity)) {
-    for (const Fact& fact : graph_.store.facts_about(bearer.entity)) stated.emplace(fact.predicate, false);
-    for (const Fact& fact : graph_.store.facts_with_object(bearer.entity)) stated.emplace(fact.predicate, true);
+    for (const Fact& fact : graph_.store.facts_about(bearer.entity))
+      stated.emplace(fact.predicate, false);
+    for (const Fact& fact : graph_.store.facts_with_object(bearer.entity))
+      stated.emplace(fact.predicate, true);
   }
   std::vector<SpanChoice::Spelling> spellings;
   for (const auto& [text, label] : labels_) {
-    const bool is_stated = std::ranges::any_of(label.directions, [&](const Direction& d) { return stated.contains({d.relation, d.inverse}); });
+    const bool is_stated = std::ranges::any_of(label.directions, [&](const Direction& d) {
+      return stated.contains({d.relation, d.inverse});
+    });
     spellings.push_back({label.tokens, is_stated ? 1 : kUnstatedPrior});
   }
   return spellings;
@@ -123,15 +140,20 @@ std::vector<SpanChoice::Spelling> LookUpGuide::labels_for(std::string_view entit
 
 std::vector<Candidate> LookUpGuide::bearers_of(std::string_view entity) {
   // A value of this answer is the one that was said, whoever else bears its name.
-  if (const auto said = said_.find(std::string(entity)); said != said_.end()) return {{said->second, 0}};
+  if (const auto said = said_.find(std::string(entity)); said != said_.end())
+    return {{said->second, 0}};
   return graph_.linker.bearers(entity);
 }
 
-std::string LookUpGuide::text_of(const std::vector<int>& tokens) const { return trimmed(engine_.tokenizer().decode(tokens)); }
+std::string LookUpGuide::text_of(const std::vector<int>& tokens) const {
+  return trimmed(engine_.tokenizer().decode(tokens));
+}
 
 bool LookUpGuide::wants_look_up(std::span<const float> logits) const {
-  if (options_.mode == GroundingMode::kOff || int(trace_.queries.size()) == kMaxLookUps) return false;
-  const bool eager = options_.mode != GroundingMode::kAuto && !names_.empty() && state_ == State::kBefore && trace_.queries.empty();
+  if (options_.mode == GroundingMode::kOff || int(trace_.queries.size()) == kMaxLookUps)
+    return false;
+  const bool eager = options_.mode != GroundingMode::kAuto && !names_.empty() &&
+                     state_ == State::kBefore && trace_.queries.empty();
   return probability_of(logits, tokens_.entity) > (eager ? kAlwaysThreshold : kAutoThreshold);
 }
 
@@ -143,7 +165,8 @@ std::optional<Writing> LookUpGuide::write(std::span<const float> logits, size_t 
     case State::kEntity: {
       const int id = span_->next(logits);
       if (id == tokens_.relation || id == tokens_.inverse) {
-        query_ = {text_of(span_->tokens()), "", id == tokens_.inverse, false, false, span_->probability()};
+        query_ = {text_of(span_->tokens()), "", id == tokens_.inverse, false, false,
+                  span_->probability()};
         span_.emplace(labels_for(query_.entity), std::vector<int>{tokens_.end}, special_);
         state_ = State::kRelation;
       }
@@ -172,7 +195,8 @@ Writing LookUpGuide::go_on(std::span<const float> logits) {
   int best = -1;
   for (int id = 0; id < int(logits.size()); ++id) {
     const bool end = std::ranges::find(engine_.end_tokens(), id) != engine_.end_tokens().end();
-    if ((end || !special_[size_t(id)]) && (best < 0 || logits[size_t(id)] > logits[size_t(best)])) best = id;
+    if ((end || !special_[size_t(id)]) && (best < 0 || logits[size_t(id)] > logits[size_t(best)]))
+      best = id;
   }
   if (special_[size_t(best)]) return {{}, decoder_.finish(), true};
   return {{best}, decoder_.push(best)};
@@ -182,11 +206,14 @@ std::vector<LookUpGuide::Found> LookUpGuide::find(std::string_view entity, std::
   const Language language = language_of(label);
   const auto known = labels_.find(std::string(label));
   if (known == labels_.end()) return {};
-  // 人物 is a book's characters, and back from a dynasty its people: which way, the model says; a label that goes
-  // one way only says it itself.
+  // 人物 is a book's characters, and back from a dynasty its people: which way, the model says; a
+  // label that goes one way only says it itself.
   std::vector<Direction> directions = known->second.directions;
-  const auto as_asked = [&](const Direction& direction) { return direction.inverse == query_.inverse; };
-  if (std::ranges::any_of(directions, as_asked)) std::erase_if(directions, [&](const Direction& d) { return !as_asked(d); });
+  const auto as_asked = [&](const Direction& direction) {
+    return direction.inverse == query_.inverse;
+  };
+  if (std::ranges::any_of(directions, as_asked))
+    std::erase_if(directions, [&](const Direction& d) { return !as_asked(d); });
   std::vector<Candidate> bearers = bearers_of(entity);
   if (bearers.empty() && graph_.remote)
     for (const TermId id : graph_.remote->bearers(entity)) bearers.push_back({id, 0});
@@ -196,7 +223,8 @@ std::vector<LookUpGuide::Found> LookUpGuide::find(std::string_view entity, std::
       ++trace_.look_ups;
       auto values = graph_.look_up.values(bearer.entity, direction, language, options_.as_of);
       if (values.empty()) continue;
-      found.push_back({bearer.entity, bearer.weight, direction, std::string(entity), std::string(label), language, std::move(values)});
+      found.push_back({bearer.entity, bearer.weight, direction, std::string(entity),
+                       std::string(label), language, std::move(values)});
       break;
     }
   }
@@ -206,7 +234,8 @@ std::vector<LookUpGuide::Found> LookUpGuide::find(std::string_view entity, std::
 Writing LookUpGuide::answer(size_t shown) {
   const Clock::time_point start = Clock::now();
   state_ = State::kAfter;
-  query_.doubtful = options_.mode == GroundingMode::kStrict && query_.probability < kStrictProbability;
+  query_.doubtful =
+      options_.mode == GroundingMode::kStrict && query_.probability < kStrictProbability;
   std::vector<Found> found;
   bool broken = false;
   try {
@@ -220,7 +249,9 @@ Writing LookUpGuide::answer(size_t shown) {
   query_.found = !found.empty();
   trace_.queries.push_back(query_);
   const bool ambiguous = found.size() > 1 && found[0].weight - found[1].weight < kMargin;
-  Writing writing = found.empty() ? say_nothing(broken) : ambiguous ? say_ambiguous(found, shown) : say_found(found[0], shown);
+  Writing writing = found.empty() ? say_nothing(broken)
+                    : ambiguous   ? say_ambiguous(found, shown)
+                                  : say_found(found[0], shown);
   trace_.seconds += std::chrono::duration<double>(Clock::now() - start).count();
   return writing;
 }
@@ -273,14 +304,17 @@ Writing LookUpGuide::say_found(const Found& found, size_t shown) {
   }
   std::string rest;
   if (all > values.size())
-    rest += language == Language::kChinese ? fmt::format("等（共{}项）", all) : fmt::format(" and others ({} in all)", all);
+    rest += language == Language::kChinese ? fmt::format("等（共{}项）", all)
+                                           : fmt::format(" and others ({} in all)", all);
   if (graph_.look_up.disagree(found.direction, found.values))
     rest += language == Language::kChinese ? "（来源不一致）" : " (sources disagree)";
 
   const std::string lead = lead_in(found.name, found.label, language, trace_.citations.empty());
   Writing writing;
   writing.tokens = {tokens_.end};
-  const auto append = [&](const std::vector<int>& ids) { writing.tokens.insert(writing.tokens.end(), ids.begin(), ids.end()); };
+  const auto append = [&](const std::vector<int>& ids) {
+    writing.tokens.insert(writing.tokens.end(), ids.begin(), ids.end());
+  };
   append(tokenizer.encode(lead));
   writing.tokens.push_back(tokens_.value);
   const std::vector<int> value = tokenizer.encode(plain + rest);
@@ -295,7 +329,8 @@ Writing LookUpGuide::say_found(const Found& found, size_t shown) {
 Writing LookUpGuide::say_ambiguous(const std::vector<Found>& found, size_t shown) {
   const bool chinese = found[0].language == Language::kChinese;
   Writing writing;
-  writing.shown = chinese ? fmt::format("“{}”不止一个：", found[0].name) : fmt::format("There is more than one {}:", found[0].name);
+  writing.shown = chinese ? fmt::format("“{}”不止一个：", found[0].name)
+                          : fmt::format("There is more than one {}:", found[0].name);
   for (size_t i = 0; i < found.size() && i < size_t(options_.max_facts); ++i) {
     if (i > 0) writing.shown += chinese ? "；" : ";";
     if (chinese) writing.shown += fmt::format("{}是", found[i].label);
@@ -310,11 +345,17 @@ Writing LookUpGuide::say_ambiguous(const std::vector<Found>& found, size_t shown
 Writing LookUpGuide::say_nothing(bool broken) {
   const Language language = language_of(query_.entity + query_.label);
   std::string text = query_.doubtful ? not_understood(query_.entity, query_.label, language)
-                                           : no_such_fact(query_.entity, query_.label, language, trace_.citations.empty());
-  if (broken) text = language == Language::kChinese ? "图谱读不出来，无法查证，所以不作回答。" : "The graph cannot be read, so I do not answer.";
-  const bool unheard = !broken && graph_.remote && !query_.doubtful && graph_.remote->status() != RemoteStatus::kOk;
+                                     : no_such_fact(query_.entity, query_.label, language,
+                                                    trace_.citations.empty());
+  if (broken)
+    text = language == Language::kChinese ? "图谱读不出来，无法查证，所以不作回答。"
+                                          : "The graph cannot be read, so I do not answer.";
+  const bool unheard =
+      !broken && graph_.remote && !query_.doubtful && graph_.remote->status() != RemoteStatus::kOk;
   if (unheard)
-    text += language == Language::kChinese ? "外部图谱没有可用的回答，只查了本地。" : " The attached endpoint gave no usable answer; only local facts were searched.";
+    text += language == Language::kChinese
+                ? "外部图谱没有可用的回答，只查了本地。"
+                : " The attached endpoint gave no usable answer; only local facts were searched.";
   trace_.decision = GroundingDecision::kAbstained;
   Writing writing{{tokens_.end, tokens_.null}, text, true};
   const auto ids = engine_.tokenizer().encode(text);

@@ -1,6 +1,6 @@
-// Writes along where an answer needs a fact (docs/architecture.md, One fact through an answer): the model
-// says whom and what to ask, in names that the graph knows; the graph's value, its citation, or that there
-// is none, is written by us. grounding/lookup_text.h shows the form.
+// Writes along where an answer needs a fact (docs/architecture.md, One fact through an answer): the
+// model says whom and what to ask, in names that the graph knows; the graph's value, its citation,
+// or that there is none, is written by us. grounding/lookup_text.h shows the form.
 #pragma once
 
 #include <map>
@@ -27,7 +27,7 @@ std::string_view grounding_mode_name(GroundingMode mode);
 
 struct GroundingOptions {
   GroundingMode mode = GroundingMode::kAuto;
-  int max_facts = 8;  // values said of one relation
+  int max_facts = 8;       // values said of one relation
   std::string as_of = {};  // a date or year; empty: at any time
 };
 
@@ -53,17 +53,19 @@ struct GroundingTrace {
   GroundingDecision decision = GroundingDecision::kClosedBook;
   std::vector<GraphQuery> queries;
   std::vector<CitedFact> citations;
-  int64_t look_ups = 0;     // keys that were looked up
-  int64_t fact_tokens = 0;  // tokens of values, read and not drawn
-  double seconds = 0;       // in the graph
-  std::string backend = "local";  // local; how the attached endpoint answered: ok, timeout, ...; or why the graph cannot be read
+  int64_t look_ups = 0;           // keys that were looked up
+  int64_t fact_tokens = 0;        // tokens of values, read and not drawn
+  double seconds = 0;             // in the graph
+  std::string backend = "local";  // local; how the attached endpoint answered: ok, timeout, ...; or
+                                  // why the graph cannot be read
 };
 
 class LookUpGuide : public Guide {
  public:
   // Everything must outlive the guide; one thread at a time uses the graph.
   // Error(kUsage) when the model's vocabulary has no tokens for look-ups.
-  LookUpGuide(Graph& graph, const Engine& engine, const std::vector<Message>& conversation, GroundingOptions options);
+  LookUpGuide(Graph& graph, const Engine& engine, const std::vector<Message>& conversation,
+              GroundingOptions options);
 
   std::optional<Writing> write(std::span<const float> logits, size_t shown) override;
   std::span<const int> banned() const override { return engine_.look_up_tokens(); }
@@ -95,14 +97,14 @@ class LookUpGuide : public Guide {
   const Engine& engine_;
   const GroundingOptions options_;
   Tokens tokens_;
-  std::vector<bool> special_;                     // by id
+  std::vector<bool> special_;  // by id
   struct Label {
     std::vector<int> tokens;
     std::vector<Direction> directions;  // several relations may be called the same
   };
   std::vector<SpanChoice::Spelling> names_;  // whom may be asked for
   std::map<std::string, Label> labels_;      // what may be asked of them
-  std::map<std::string, TermId> said_;            // values of this answer, by their text
+  std::map<std::string, TermId> said_;       // values of this answer, by their text
   State state_ = State::kBefore;
   std::optional<SpanChoice> span_;
   GraphQuery query_;

@@ -1,5 +1,5 @@
-// Dialogues in which the assistant looks facts up, for chat tuning: over an invented world, so that nothing
-// can be learnt by heart, and over a graph of real things.
+// Dialogues in which the assistant looks facts up, for chat tuning: over an invented world, so that
+// nothing can be learnt by heart, and over a graph of real things.
 #pragma once
 
 #include <map>
@@ -12,7 +12,8 @@
 namespace shenhong {
 
 struct LookupConfig {
-  std::vector<std::string> graph;  // files of the real graph, its relations described; empty: no look-ups
+  std::vector<std::string>
+      graph;  // files of the real graph, its relations described; empty: no look-ups
   std::string questions = "knowledge/questions.toml";
   int64_t world = 50000;
   int64_t real = 35000;
@@ -40,9 +41,11 @@ struct LookupConfig {
   }
 };
 
-// Writes OUT/train.jsonl.zst and OUT/valid.jsonl.zst, and the graphs beside them; returns the dialogues
-// per kind. Poems come from the output of `shenhong data`, in `prepared`.
-std::map<std::string, int64_t> write_lookup_dialogues(const LookupConfig& config, const fs::path& dialogue_templates,
-                                                      const fs::path& prepared, const fs::path& out);
+// Writes OUT/train.jsonl.zst and OUT/valid.jsonl.zst, and the graphs beside them; returns the
+// dialogues per kind. Poems come from the output of `shenhong data`, in `prepared`.
+std::map<std::string, int64_t> write_lookup_dialogues(const LookupConfig& config,
+                                                      const fs::path& dialogue_templates,
+                                                      const fs::path& prepared,
+                                                      const fs::path& out);
 
 }  // namespace shenhong

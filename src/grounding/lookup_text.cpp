@@ -18,27 +18,34 @@ std::string_view full_stop(Language language) { return chinese(language) ? "。"
 std::string_view blank(Language language) { return chinese(language) ? "" : " "; }
 std::string_view value_separator(Language language) { return chinese(language) ? "、" : ", "; }
 
-std::string lead_in(std::string_view entity, std::string_view label, Language language, bool first) {
+std::string lead_in(std::string_view entity, std::string_view label, Language language,
+                    bool first) {
   if (chinese(language)) return fmt::format("{}的{}是", entity, label);
   return fmt::format("{} {} of {}:", first ? "The" : "the", label, entity);
 }
 
-std::string no_such_fact(std::string_view entity, std::string_view label, Language language, bool first) {
-  return chinese(language) ? fmt::format("图谱中没有“{}”的“{}”。", entity, label)
-                           : fmt::format("{} graph has no {} of {}.", first ? "The" : "the", label, entity);
+std::string no_such_fact(std::string_view entity, std::string_view label, Language language,
+                         bool first) {
+  return chinese(language)
+             ? fmt::format("图谱中没有“{}”的“{}”。", entity, label)
+             : fmt::format("{} graph has no {} of {}.", first ? "The" : "the", label, entity);
 }
 
 std::string not_understood(std::string_view entity, std::string_view label, Language language) {
-  return chinese(language) ? fmt::format("不确定您问的是不是“{}”的“{}”，所以不作回答。", entity, label)
-                           : fmt::format("I am not sure that you ask for the {} of {}, so I do not answer.", label, entity);
+  return chinese(language)
+             ? fmt::format("不确定您问的是不是“{}”的“{}”，所以不作回答。", entity, label)
+             : fmt::format("I am not sure that you ask for the {} of {}, so I do not answer.",
+                           label, entity);
 }
 
 std::string shown_value(std::string_view value) {
   std::string text;
   for_each_character(value, [&](char32_t c) {
     const bool control = c < 0x20 || (c >= 0x7f && c < 0xa0);
-    const bool direction = (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0x200e || c == 0x200f || c == 0x061c;
-    const bool invisible = (c >= 0x200b && c <= 0x200d) || c == 0xfeff || c == 0x2028 || c == 0x2029;
+    const bool direction = (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) ||
+                           c == 0x200e || c == 0x200f || c == 0x061c;
+    const bool invisible =
+        (c >= 0x200b && c <= 0x200d) || c == 0xfeff || c == 0x2028 || c == 0x2029;
     if (!control && !direction && !invisible) append_utf8(text, c);
     if (c == '\n' || c == '\t') text += ' ';
   });
@@ -82,8 +89,8 @@ std::string cited_look_ups(const std::vector<Hop>& hops, Language language) {
     if (hop.values.empty()) return text + no_such_fact(hop.entity, hop.label, language);
     text += lead_in(hop.entity, hop.label, language, i == 0);
     for (size_t v = 0; v < hop.values.size(); ++v)
-      text += fmt::format("{}{}{}[{}]", v > 0 ? value_separator(language) : blank(language), hop.values[v],
-                          blank(language), ++citations);
+      text += fmt::format("{}{}{}[{}]", v > 0 ? value_separator(language) : blank(language),
+                          hop.values[v], blank(language), ++citations);
   }
   return text.append(full_stop(language));
 }

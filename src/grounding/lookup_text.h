@@ -1,9 +1,10 @@
-// How a look-up is written: the question to the graph first, then the sentence, in which the runtime puts
-// the value.
+// How a look-up is written: the question to the graph first, then the sentence, in which the
+// runtime puts the value.
 //   <kg_e>姚明<kg_r>妻子<kg_end>姚明的妻子是<kg_v>叶莉<kg_end>。
 //   <kg_e>姚明<kg_r>身高<kg_end><kg_null>图谱中没有“姚明”的“身高”。
-// A sentence that claims a fact is thus never begun before the graph has been asked. In English every name
-// keeps the blank before it, as it has inside a sentence: the tokens are then those of the question.
+// A sentence that claims a fact is thus never begun before the graph has been asked. In English
+// every name keeps the blank before it, as it has inside a sentence: the tokens are then those of
+// the question.
 #pragma once
 
 #include <string>
@@ -34,13 +35,14 @@ std::string_view value_separator(Language language);
 // 姚明的妻子是 / The spouse of Yao Ming: `first`: the sentence begins with it.
 std::string lead_in(std::string_view entity, std::string_view label, Language language, bool first);
 // 图谱中没有“姚明”的“身高”。
-std::string no_such_fact(std::string_view entity, std::string_view label, Language language, bool first = true);
+std::string no_such_fact(std::string_view entity, std::string_view label, Language language,
+                         bool first = true);
 
 // 不确定您问的是不是“姚明”的“身高”，所以不作回答。
 std::string not_understood(std::string_view entity, std::string_view label, Language language);
 
-// A value as an answer shows it: one line, without control and direction characters, which change how the text
-// after them is shown.
+// A value as an answer shows it: one line, without control and direction characters, which change
+// how the text after them is shown.
 std::string shown_value(std::string_view value);
 
 // What the model is to write for these look-ups, one after the other.

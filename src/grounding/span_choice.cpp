@@ -14,7 +14,8 @@ constexpr size_t kMaxTokens = 48;
 // p[id] of the softmax, without writing all of it.
 class Softmax {
  public:
-  explicit Softmax(std::span<const float> logits) : logits_(logits), top_(*std::ranges::max_element(logits)) {
+  explicit Softmax(std::span<const float> logits)
+      : logits_(logits), top_(*std::ranges::max_element(logits)) {
     for (const float logit : logits) sum_ += std::exp(double(logit) - top_);
   }
   double operator[](int id) const { return std::exp(double(logits_[size_t(id)]) - top_) / sum_; }
@@ -32,7 +33,9 @@ int SpanChoice::next(std::span<const float> logits) {
   const Softmax p(logits);
   std::map<int, double> allowed;  // token -> the best prior of what it leads to
   for (const auto& [tokens, prior] : spellings_) {
-    if (tokens.size() < tokens_.size() || !std::equal(tokens_.begin(), tokens_.end(), tokens.begin())) continue;
+    if (tokens.size() < tokens_.size() ||
+        !std::equal(tokens_.begin(), tokens_.end(), tokens.begin()))
+      continue;
     const auto allow = [&](int id) { allowed[id] = std::max(allowed[id], prior); };
     if (tokens.size() > tokens_.size())
       allow(tokens[tokens_.size()]);

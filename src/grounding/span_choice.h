@@ -1,5 +1,6 @@
-// One span of a look-up, chosen token by token among the spellings that the graph knows: a lazy trie. A
-// model that wants something else is not bent to the nearest name: its span becomes free, and finds nothing.
+// One span of a look-up, chosen token by token among the spellings that the graph knows: a lazy
+// trie. A model that wants something else is not bent to the nearest name: its span becomes free,
+// and finds nothing.
 #pragma once
 
 #include <span>
@@ -15,10 +16,12 @@ class SpanChoice {
     double prior = 1;  // how likely it is before the model says anything, relative to the others
   };
   // `ends`: the tokens that may close the span. `special`, by id, must outlive it.
-  SpanChoice(std::vector<Spelling> spellings, std::vector<int> ends, const std::vector<bool>& special)
+  SpanChoice(std::vector<Spelling> spellings, std::vector<int> ends,
+             const std::vector<bool>& special)
       : spellings_(std::move(spellings)), ends_(std::move(ends)), special_(&special) {}
 
-  // The likeliest token that may come next, model and priors taken together; an end closes the span.
+  // The likeliest token that may come next, model and priors taken together; an end closes the
+  // span.
   int next(std::span<const float> logits);
 
   const std::vector<int>& tokens() const { return tokens_; }  // of the span, without the end

@@ -81,8 +81,10 @@ Engine::Engine(const fs::path& model_directory)
   SH_CHECK(tokenizer_.vocab_size() <= config().vocab_size, kBadInput,
            "{}: tokenizer.json has {} tokens, but config.json says vocab_size = {}",
            model_directory.string(), tokenizer_.vocab_size(), config().vocab_size);
-  for (const std::string_view name : {kKgEntity, kKgRelation, kKgValue, kKgEnd, kKgNull, kKgInverse})
-    if (const auto id = tokenizer_.token_id(name); id && tokenizer_.is_special(*id)) look_up_tokens_.push_back(*id);
+  for (const std::string_view name :
+       {kKgEntity, kKgRelation, kKgValue, kKgEnd, kKgNull, kKgInverse})
+    if (const auto id = tokenizer_.token_id(name); id && tokenizer_.is_special(*id))
+      look_up_tokens_.push_back(*id);
 }
 
 std::vector<int> Engine::chat_prompt(const std::vector<Message>& messages) const {
@@ -166,7 +168,8 @@ GenerateResult Engine::generate(const GenerateRequest& request, const OnPiece& o
   for (;;) {
     bool go_on = true, ended = false;
     std::vector<int> written;
-    if (auto writing = request.guide ? request.guide->write(logits, answer.pushed()) : std::nullopt) {
+    if (auto writing =
+            request.guide ? request.guide->write(logits, answer.pushed()) : std::nullopt) {
       if (result.tokens.size() + writing->tokens.size() > limit) {
         result.finish = Finish::kLength;
         break;

@@ -94,7 +94,7 @@ class Engine {
   Decoder decoder_;
   KvCache cache_;
   std::vector<int> look_up_tokens_;  // those of special_tokens.h that the vocabulary has
-  std::vector<int> cached_;  // the tokens whose rows the cache holds
+  std::vector<int> cached_;          // the tokens whose rows the cache holds
 };
 
 }  // namespace shenhong

@@ -19,8 +19,8 @@ class Guide {
  public:
   virtual ~Guide() = default;
 
-  // Before each draw: what is written in the model's place, or nothing, and the model draws. `shown`: bytes
-  // of the answer so far.
+  // Before each draw: what is written in the model's place, or nothing, and the model draws.
+  // `shown`: bytes of the answer so far.
   virtual std::optional<Writing> write(std::span<const float> logits, size_t shown) = 0;
 
   // Tokens that the model may not draw. Valid as long as the guide lives.

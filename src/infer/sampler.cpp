@@ -87,7 +87,8 @@ std::span<const Sampler::Candidate> Sampler::law(std::span<const float> logits,
   return kept_;
 }
 
-int Sampler::sample(std::span<const float> logits, std::span<const int> context, std::span<const int> banned) {
+int Sampler::sample(std::span<const float> logits, std::span<const int> context,
+                    std::span<const int> banned) {
   law(logits, context, banned);
   const double u = uniform(config_.seed, kDrawStream, context.size());
   double sum = 0;

@@ -62,7 +62,8 @@ class Sampler {
 
   // The token that follows `context` (prompt and answer so far), none of the `banned`. logits [V].
   // Error(kFailure) when a logit is not a number: the weights are broken.
-  int sample(std::span<const float> logits, std::span<const int> context, std::span<const int> banned = {});
+  int sample(std::span<const float> logits, std::span<const int> context,
+             std::span<const int> banned = {});
 
   // The law that sample() draws from, its probabilities summing to 1. Valid until the next call.
   std::span<const Candidate> law(std::span<const float> logits, std::span<const int> context,

@@ -41,7 +41,10 @@ struct AskOptions {
 class Asker {
  public:
   explicit Asker(Graph& graph)
-      : store_(graph.store), linker_(graph.linker), relations_(graph.relations), look_up_(graph.look_up) {}
+      : store_(graph.store),
+        linker_(graph.linker),
+        relations_(graph.relations),
+        look_up_(graph.look_up) {}
 
   Answer ask(std::string_view question, const AskOptions& options = {});
 

@@ -1,4 +1,5 @@
-// A graph with what is read of it at start: the store, who its names mean, what its relations are called.
+// A graph with what is read of it at start: the store, who its names mean, what its relations are
+// called.
 #pragma once
 
 #include <memory>
@@ -14,7 +15,8 @@
 namespace shenhong {
 
 struct Graph {
-  // With `endpoint`, which wants a store open for writing, silence is answered by an endpoint (knowledge/remote.h).
+  // With `endpoint`, which wants a store open for writing, silence is answered by an endpoint
+  // (knowledge/remote.h).
   explicit Graph(Store&& opened, std::optional<SparqlEndpoint> endpoint = {})
       : store(std::move(opened)),
         linker(store),

@@ -17,7 +17,8 @@ std::string year_text(long long year, Language language) {
 
 }  // namespace
 
-// Validity is written as years or dates, with a sign before Christ; the year decides, then the text.
+// Validity is written as years or dates, with a sign before Christ; the year decides, then the
+// text.
 bool holds_at(const Fact& fact, const std::string& as_of) {
   if (as_of.empty()) return true;
   const auto before = [](const std::string& a, const std::string& b) {
@@ -38,7 +39,8 @@ std::vector<Fact> LookUp::facts(TermId entity, Direction direction, const std::s
 std::vector<Value> LookUp::values(TermId entity, Direction direction, Language language,
                                   const std::string& as_of) {
   std::vector<Fact> facts = this->facts(entity, direction, as_of);
-  if (facts.empty() && remote_ && remote_->fetch(entity, direction)) facts = this->facts(entity, direction, as_of);
+  if (facts.empty() && remote_ && remote_->fetch(entity, direction))
+    facts = this->facts(entity, direction, as_of);
   std::ranges::stable_sort(facts, [&](const Fact& a, const Fact& b) {
     const double trust_a = store_.source(a.source).trust, trust_b = store_.source(b.source).trust;
     return trust_a != trust_b ? trust_a > trust_b : a.confidence > b.confidence;

@@ -26,9 +26,9 @@ class LookUp {
   LookUp(Store& store, const Relations& relations, RemoteFacts* remote = nullptr)
       : store_(store), relations_(relations), remote_(remote) {}
 
-  // The most trusted first, each text once. Of texts in several languages those in `language`, if there
-  // are any. Of a functional relation only what the most trusted sources say: more than one value means
-  // that these disagree. Empty: the graph is silent.
+  // The most trusted first, each text once. Of texts in several languages those in `language`, if
+  // there are any. Of a functional relation only what the most trusted sources say: more than one
+  // value means that these disagree. Empty: the graph is silent.
   std::vector<Value> values(TermId entity, Direction direction, Language language,
                             const std::string& as_of = {});
   // The same of facts that are at hand.

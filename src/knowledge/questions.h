@@ -1,5 +1,5 @@
-// How people ask for each relation: knowledge/questions.toml, sentences with choices (text/phrase.h). What a model
-// learns from and what it is tested on are kept apart.
+// How people ask for each relation: knowledge/questions.toml, sentences with choices
+// (text/phrase.h). What a model learns from and what it is tested on are kept apart.
 #pragma once
 
 #include <array>
@@ -22,12 +22,17 @@ enum class Split { kTrain, kTest };
 template <class T>
 struct BySplit {
   std::array<std::array<std::vector<T>, 2>, 2> lists;
-  std::vector<T>& of(Split split, Language language) { return lists[size_t(split)][size_t(language)]; }
-  const std::vector<T>& of(Split split, Language language) const { return lists[size_t(split)][size_t(language)]; }
+  std::vector<T>& of(Split split, Language language) {
+    return lists[size_t(split)][size_t(language)];
+  }
+  const std::vector<T>& of(Split split, Language language) const {
+    return lists[size_t(split)][size_t(language)];
+  }
 };
 
 struct Phrasings {
-  BySplit<Phrase> forward, inverse;  // {s} stands for the name; inverse: none where nobody asks back
+  BySplit<Phrase> forward,
+      inverse;  // {s} stands for the name; inverse: none where nobody asks back
 };
 
 // A thing that no graph states: its name, and how it is asked for.

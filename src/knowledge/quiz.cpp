@@ -20,13 +20,19 @@ std::string_view end_of(std::string_view iri) { return iri.substr(iri.find_last_
 }  // namespace
 
 std::string_view question_kind_name(QuestionKind kind) {
-  constexpr std::string_view kNames[kQuestionKinds] = {"one hop",        "inverse",        "two hops", "missing fact",
-                                                       "unknown relation", "unknown entity", "false premise"};
+  constexpr std::string_view kNames[kQuestionKinds] = {
+      "one hop",          "inverse",        "two hops",     "missing fact",
+      "unknown relation", "unknown entity", "false premise"};
   return kNames[size_t(kind)];
 }
 
-Quiz::Quiz(Store& store, const Linker& linker, const Relations& relations, const Questions& questions)
-    : store_(store), linker_(linker), relations_(relations), questions_(questions), look_up_(store, relations) {
+Quiz::Quiz(Store& store, const Linker& linker, const Relations& relations,
+           const Questions& questions)
+    : store_(store),
+      linker_(linker),
+      relations_(relations),
+      questions_(questions),
+      look_up_(store, relations) {
   for (const Relation& relation : relations_.all()) {
     const Phrasings* known = phrasings(relation.id);
     if (!known) continue;
@@ -54,22 +60,29 @@ const Phrasings* Quiz::phrasings(TermId id) const {
 std::string Quiz::own_name(TermId entity, Language language) const {
   const std::string name = look_up_.name_of(entity, language);
   const std::vector<Candidate> bearers = linker_.bearers(name);
-  return bearers.size() == 1 && bearers[0].entity == entity && language_of(name) == language ? name : "";
+  return bearers.size() == 1 && bearers[0].entity == entity && language_of(name) == language ? name
+                                                                                             : "";
 }
 
-std::string Quiz::phrase(Direction direction, Language language, Split split, const std::string& name, Dice& dice) const {
+std::string Quiz::phrase(Direction direction, Language language, Split split,
+                         const std::string& name, Dice& dice) const {
   const Phrasings* known = phrasings(direction.relation);
   if (dice.chance(kGenericShare)) {
-    const std::string label(relations_.find(direction.relation)->label(language, direction.inverse));
+    const std::string label(
+        relations_.find(direction.relation)->label(language, direction.inverse));
     return dice.pick(questions_.generic.of(split, language)).say({{"r", label}, {"s", name}}, dice);
   }
-  return dice.pick((direction.inverse ? known->inverse : known->forward).of(split, language)).say({{"s", name}}, dice);
+  return dice.pick((direction.inverse ? known->inverse : known->forward).of(split, language))
+      .say({{"s", name}}, dice);
 }
 
 // Nothing when the graph is silent, or says more than an answer holds.
 std::optional<Hop> Quiz::hop_of(const Key& key, Language language, std::vector<Fact>* facts) {
-  Hop hop{own_name(key.entity, language), std::string(relations_.find(key.direction.relation)->label(language, key.direction.inverse)),
-          key.direction.inverse, {}};
+  Hop hop{
+      own_name(key.entity, language),
+      std::string(relations_.find(key.direction.relation)->label(language, key.direction.inverse)),
+      key.direction.inverse,
+      {}};
   if (hop.entity.empty()) return {};
   size_t characters = 0;
   for (Value& value : look_up_.values(key.entity, key.direction, language)) {
@@ -77,11 +90,13 @@ std::optional<Hop> Quiz::hop_of(const Key& key, Language language, std::vector<F
     hop.values.push_back(std::move(value.text));
     if (facts) facts->push_back(value.fact);
   }
-  if (hop.values.empty() || hop.values.size() > kMaxValues || characters > kMaxCharacters) return {};
+  if (hop.values.empty() || hop.values.size() > kMaxValues || characters > kMaxCharacters)
+    return {};
   return hop;
 }
 
-std::optional<QuizQuestion> Quiz::one_hop(const Key& key, Language language, Split split, Dice& dice) {
+std::optional<QuizQuestion> Quiz::one_hop(const Key& key, Language language, Split split,
+                                          Dice& dice) {
   QuizQuestion question;
   auto hop = hop_of(key, language, &question.facts);
   if (!hop) return {};
@@ -100,7 +115,9 @@ std::optional<QuizQuestion> Quiz::two_hops(Language language, Split split, Dice&
   if (store_.term(middle).is_literal() || middle == key.entity) return {};
   std::vector<TermId> relations;
   for (const Fact& fact : store_.facts_about(middle))
-    if (phrasings(fact.predicate) && std::ranges::find(relations, fact.predicate) == relations.end()) relations.push_back(fact.predicate);
+    if (phrasings(fact.predicate) &&
+        std::ranges::find(relations, fact.predicate) == relations.end())
+      relations.push_back(fact.predicate);
   if (relations.empty()) return {};
   QuizQuestion question;
   const auto second = hop_of({middle, {dice.pick(relations), false}}, language, &question.facts);
@@ -113,7 +130,8 @@ std::optional<QuizQuestion> Quiz::two_hops(Language language, Split split, Dice&
   return question;
 }
 
-std::optional<QuizQuestion> Quiz::silent(QuestionKind kind, Language language, Split split, Dice& dice) {
+std::optional<QuizQuestion> Quiz::silent(QuestionKind kind, Language language, Split split,
+                                         Dice& dice) {
   const auto& stated = dice.pick(forward_);  // the relation that is asked for
   const Direction direction = stated[0].direction;
   QuizQuestion question;
@@ -126,7 +144,8 @@ std::optional<QuizQuestion> Quiz::silent(QuestionKind kind, Language language, S
     hop.entity = language == Language::kChinese ? name.chinese : name.english;
     if (!linker_.bearers(hop.entity).empty()) return {};
     const std::vector<std::string> relations = relations_of_kind(entity_kind);
-    const TermId relation = store_.find(Term::iri(std::string("urn:shenhong:relation:") + dice.pick(relations)));
+    const TermId relation =
+        store_.find(Term::iri(std::string("urn:shenhong:relation:") + dice.pick(relations)));
     if (!phrasings(relation)) return {};
     hop.label = relations_.find(relation)->label(language);
     question.text = phrase({relation, false}, language, split, hop.entity, dice);
@@ -145,9 +164,11 @@ std::optional<QuizQuestion> Quiz::silent(QuestionKind kind, Language language, S
     const TermId stranger = dice.pick(dice.pick(forward_)).entity;
     const bool missing = kind == QuestionKind::kMissingFact;
     const TermId entity = missing ? like : stranger;
-    const TermId relation = missing ? (relations.empty() ? 0 : dice.pick(relations)) : direction.relation;
+    const TermId relation =
+        missing ? (relations.empty() ? 0 : dice.pick(relations)) : direction.relation;
     if (relation == 0 || !store_.facts(entity, relation).empty()) return {};
-    // A premise is false when no relation of the stranger's is one that those who have this one have.
+    // A premise is false when no relation of the stranger's is one that those who have this one
+    // have.
     if (!missing) {
       for (const Fact& fact : store_.facts_about(stranger))
         for (const Fact& usual : store_.facts_about(other))
@@ -162,21 +183,26 @@ std::optional<QuizQuestion> Quiz::silent(QuestionKind kind, Language language, S
   return question;
 }
 
-std::optional<QuizQuestion> Quiz::ask(QuestionKind kind, Language language, Split split, Dice& dice) {
+std::optional<QuizQuestion> Quiz::ask(QuestionKind kind, Language language, Split split,
+                                      Dice& dice) {
   const auto& stated = kind == QuestionKind::kInverse ? inverse_ : forward_;
   if (stated.empty()) return {};
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     auto question = kind == QuestionKind::kTwoHops ? two_hops(language, split, dice)
-                    : is_answerable(kind)          ? one_hop(dice.pick(dice.pick(stated)), language, split, dice)
-                                                   : silent(kind, language, split, dice);
+                    : is_answerable(kind)
+                        ? one_hop(dice.pick(dice.pick(stated)), language, split, dice)
+                        : silent(kind, language, split, dice);
     if (!question) continue;
-    if (dice.chance(kAsideShare)) question->text = dice.pick(questions_.asides.of(split, language)).say({{"q", question->text}}, dice);
+    if (dice.chance(kAsideShare))
+      question->text =
+          dice.pick(questions_.asides.of(split, language)).say({{"q", question->text}}, dice);
     return question;
   }
   return {};
 }
 
-std::optional<QuizQuestion> Quiz::ask_about(TermId entity, Language language, Split split, Dice& dice) {
+std::optional<QuizQuestion> Quiz::ask_about(TermId entity, Language language, Split split,
+                                            Dice& dice) {
   std::vector<Key> keys;
   for (const Fact& fact : store_.facts_about(entity)) {
     if (!phrasings(fact.predicate)) continue;

@@ -38,17 +38,18 @@ struct QuizQuestion {
   QuestionKind kind = QuestionKind::kOneHop;
   Language language = Language::kChinese;
   std::string text;
-  std::vector<Hop> hops;  // the last one's values answer
+  std::vector<Hop> hops;    // the last one's values answer
   std::vector<Fact> facts;  // the facts behind the last hop's values
 };
 
 class Quiz {
  public:
-  // Reads the whole graph. Only names with one bearer are asked for, and only relations that `questions`
-  // can phrase.
+  // Reads the whole graph. Only names with one bearer are asked for, and only relations that
+  // `questions` can phrase.
   Quiz(Store& store, const Linker& linker, const Relations& relations, const Questions& questions);
 
-  // Nothing when the graph holds nothing to ask of this kind. `split` says which phrasings are used.
+  // Nothing when the graph holds nothing to ask of this kind. `split` says which phrasings are
+  // used.
   std::optional<QuizQuestion> ask(QuestionKind kind, Language language, Split split, Dice& dice);
   // Of a named entity, forward: for texts that go on about something.
   std::optional<QuizQuestion> ask_about(TermId entity, Language language, Split split, Dice& dice);
@@ -65,7 +66,8 @@ class Quiz {
   std::optional<QuizQuestion> two_hops(Language language, Split split, Dice& dice);
   std::optional<QuizQuestion> silent(QuestionKind kind, Language language, Split split, Dice& dice);
   std::optional<Hop> hop_of(const Key& key, Language language, std::vector<Fact>* facts = nullptr);
-  std::string phrase(Direction direction, Language language, Split split, const std::string& name, Dice& dice) const;
+  std::string phrase(Direction direction, Language language, Split split, const std::string& name,
+                     Dice& dice) const;
   const Phrasings* phrasings(TermId relation) const;
 
   Store& store_;

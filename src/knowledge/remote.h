@@ -1,5 +1,6 @@
-// The facts of an attached endpoint, brought into the graph when a look-up finds nothing there: kept like any other
-// fact, with the endpoint as their source, in a batch each, so that roll-back, retraction and citation cover them.
+// The facts of an attached endpoint, brought into the graph when a look-up finds nothing there:
+// kept like any other fact, with the endpoint as their source, in a batch each, so that roll-back,
+// retraction and citation cover them.
 #pragma once
 
 #include <array>
@@ -19,10 +20,11 @@ namespace shenhong {
 class RemoteFacts {
  public:
   // The store must be open for writing.
-  RemoteFacts(Store& store, SparqlEndpoint endpoint) : store_(store), endpoint_(std::move(endpoint)) {}
+  RemoteFacts(Store& store, SparqlEndpoint endpoint)
+      : store_(store), endpoint_(std::move(endpoint)) {}
 
-  // Brings what the endpoint says of this key, and the labels of what it names; true when there is something new. A
-  // key is asked for once. After a failure nothing is asked for half a minute.
+  // Brings what the endpoint says of this key, and the labels of what it names; true when there is
+  // something new. A key is asked for once. After a failure nothing is asked for half a minute.
   bool fetch(TermId entity, Direction direction);
   // The entities that bear this name there; their names come into the graph.
   std::vector<TermId> bearers(std::string_view name);

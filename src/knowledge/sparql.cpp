@@ -20,20 +20,27 @@ namespace {
 
 constexpr size_t kMaxTermBytes = 64 << 10;
 
-// Addresses that a public name must not lead us to: this machine, private networks, link-local ones.
+// Addresses that a public name must not lead us to: this machine, private networks, link-local
+// ones.
 bool is_private(const sockaddr& address) {
   const auto v4 = [](uint32_t ip) {
     const uint32_t a = ip >> 24, b = ip >> 16 & 255;
-    return a == 0 || a == 10 || a == 127 || (a == 172 && b >= 16 && b < 32) || (a == 192 && b == 168) || (a == 169 && b == 254) ||
-           (a == 100 && b >= 64 && b < 128) || a >= 224;
+    return a == 0 || a == 10 || a == 127 || (a == 172 && b >= 16 && b < 32) ||
+           (a == 192 && b == 168) || (a == 169 && b == 254) || (a == 100 && b >= 64 && b < 128) ||
+           a >= 224;
   };
-  if (address.sa_family == AF_INET) return v4(ntohl(reinterpret_cast<const sockaddr_in&>(address).sin_addr.s_addr));
+  if (address.sa_family == AF_INET)
+    return v4(ntohl(reinterpret_cast<const sockaddr_in&>(address).sin_addr.s_addr));
   if (address.sa_family != AF_INET6) return true;
   const auto* bytes = reinterpret_cast<const sockaddr_in6&>(address).sin6_addr.s6_addr;
-  const bool mapped = std::all_of(bytes, bytes + 10, [](uint8_t b) { return b == 0; }) && bytes[10] == 0xff && bytes[11] == 0xff;
-  if (mapped) return v4(uint32_t(bytes[12]) << 24 | uint32_t(bytes[13]) << 16 | uint32_t(bytes[14]) << 8 | bytes[15]);
+  const bool mapped = std::all_of(bytes, bytes + 10, [](uint8_t b) { return b == 0; }) &&
+                      bytes[10] == 0xff && bytes[11] == 0xff;
+  if (mapped)
+    return v4(uint32_t(bytes[12]) << 24 | uint32_t(bytes[13]) << 16 | uint32_t(bytes[14]) << 8 |
+              bytes[15]);
   const bool loopback_or_none = std::all_of(bytes, bytes + 15, [](uint8_t b) { return b == 0; });
-  return loopback_or_none || (bytes[0] & 0xfe) == 0xfc || (bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80) || bytes[0] == 0xff;
+  return loopback_or_none || (bytes[0] & 0xfe) == 0xfc ||
+         (bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80) || bytes[0] == 0xff;
 }
 
 // One exchange with the other side.
@@ -55,8 +62,10 @@ struct Exchange {
   static size_t header(char* data, size_t size, size_t count, void* self) {
     constexpr std::string_view kMaxRows = "x-sparql-maxrows:";
     std::string line(data, size * count);
-    std::ranges::transform(line, line.begin(), [](unsigned char c) { return char(std::tolower(c)); });
-    if (line.starts_with(kMaxRows)) static_cast<Exchange*>(self)->max_rows = line.substr(kMaxRows.size());
+    std::ranges::transform(line, line.begin(),
+                           [](unsigned char c) { return char(std::tolower(c)); });
+    if (line.starts_with(kMaxRows))
+      static_cast<Exchange*>(self)->max_rows = line.substr(kMaxRows.size());
     return size * count;
   }
   // Called with the address that a name was resolved to: what is checked is what is connected to.
@@ -74,7 +83,9 @@ struct EasyDeleter {
   void operator()(CURL* curl) const { curl_easy_cleanup(curl); }
 };
 
-RemoteAnswer failed(RemoteStatus status, std::string fault) { return {status, std::move(fault), {}}; }
+RemoteAnswer failed(RemoteStatus status, std::string fault) {
+  return {status, std::move(fault), {}};
+}
 
 // A literal in SPARQL is written as in N-Triples, and so is an IRI that is one.
 std::string checked(const Term& term) {
@@ -85,27 +96,33 @@ std::string checked(const Term& term) {
 }  // namespace
 
 std::string_view remote_status_name(RemoteStatus status) {
-  constexpr std::array<std::string_view, 6> kNames = {"ok", "timeout", "unreachable", "refused", "truncated", "bad_answer"};
+  constexpr std::array<std::string_view, 6> kNames = {"ok",      "timeout",   "unreachable",
+                                                      "refused", "truncated", "bad_answer"};
   return kNames[size_t(status)];
 }
 
-SparqlEndpoint::SparqlEndpoint(EndpointConfig config, Limits limits) : config_(std::move(config)), limits_(limits) {
+SparqlEndpoint::SparqlEndpoint(EndpointConfig config, Limits limits)
+    : config_(std::move(config)), limits_(limits) {
   static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
   SH_CHECK(ready == CURLE_OK, kFailure, "libcurl cannot start: {}", curl_easy_strerror(ready));
   const bool http = config_.url.starts_with("http://") || config_.url.starts_with("https://");
-  SH_CHECK(http && !iri_fault(config_.url), kUsage, "'{}': want the http or https address of a SPARQL endpoint", config_.url);
+  SH_CHECK(http && !iri_fault(config_.url), kUsage,
+           "'{}': want the http or https address of a SPARQL endpoint", config_.url);
   if (config_.credentials_file.empty()) return;
   credentials_ = read_file(config_.credentials_file);
   credentials_.resize(std::min(credentials_.find_first_of("\r\n"), credentials_.size()));
-  SH_CHECK(credentials_.find(':') != credentials_.npos, kUsage, "{}: want a line user:password", config_.credentials_file);
+  SH_CHECK(credentials_.find(':') != credentials_.npos, kUsage, "{}: want a line user:password",
+           config_.credentials_file);
 }
 
-RemoteAnswer SparqlEndpoint::ask(const std::string& query, const std::vector<std::string>& variables) {
+RemoteAnswer SparqlEndpoint::ask(const std::string& query,
+                                 const std::vector<std::string>& variables) {
   const std::unique_ptr<CURL, EasyDeleter> handle(curl_easy_init());
   CURL* curl = handle.get();
   SH_CHECK(curl, kResources, "no memory for a request to {}", config_.url);
   Exchange exchange{"", "", limits_.bytes, config_.allow_private};
-  const std::unique_ptr<char, decltype(&curl_free)> escaped(curl_easy_escape(curl, query.data(), int(query.size())), curl_free);
+  const std::unique_ptr<char, decltype(&curl_free)> escaped(
+      curl_easy_escape(curl, query.data(), int(query.size())), curl_free);
   const std::string form = fmt::format("query={}", escaped.get());
   const std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers(
       curl_slist_append(nullptr, "Accept: application/sparql-results+json"), curl_slist_free_all);
@@ -132,28 +149,46 @@ RemoteAnswer SparqlEndpoint::ask(const std::string& query, const std::vector<std
 
   const CURLcode code = curl_easy_perform(curl);
   if (exchange.too_large)
-    return failed(RemoteStatus::kTruncated, fmt::format("{}: the answer is larger than {} bytes", config_.url, limits_.bytes));
+    return failed(RemoteStatus::kTruncated, fmt::format("{}: the answer is larger than {} bytes",
+                                                        config_.url, limits_.bytes));
   if (exchange.blocked)
-    return failed(RemoteStatus::kRefused, fmt::format("{}: leads to a private address; attach it with --allow-private if that is meant", config_.url));
+    return failed(
+        RemoteStatus::kRefused,
+        fmt::format(
+            "{}: leads to a private address; attach it with --allow-private if that is meant",
+            config_.url));
   if (code == CURLE_OPERATION_TIMEDOUT)
-    return failed(RemoteStatus::kTimeout, fmt::format("{}: no answer within {} ms", config_.url, limits_.total_ms));
-  if (code == CURLE_PARTIAL_FILE) return failed(RemoteStatus::kBadAnswer, fmt::format("{}: the answer breaks off", config_.url));
-  if (code != CURLE_OK) return failed(RemoteStatus::kUnreachable, fmt::format("{}: {}", config_.url, curl_easy_strerror(code)));
+    return failed(RemoteStatus::kTimeout,
+                  fmt::format("{}: no answer within {} ms", config_.url, limits_.total_ms));
+  if (code == CURLE_PARTIAL_FILE)
+    return failed(RemoteStatus::kBadAnswer, fmt::format("{}: the answer breaks off", config_.url));
+  if (code != CURLE_OK)
+    return failed(RemoteStatus::kUnreachable,
+                  fmt::format("{}: {}", config_.url, curl_easy_strerror(code)));
 
   long status = 0;
   curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
   if (status >= 300 && status < 400)
-    return failed(RemoteStatus::kRefused, fmt::format("{}: redirects (HTTP {}), which is not followed; attach the address it leads to", config_.url, status));
-  if (status != 200) return failed(RemoteStatus::kBadAnswer, fmt::format("{}: HTTP {}", config_.url, status));
+    return failed(
+        RemoteStatus::kRefused,
+        fmt::format(
+            "{}: redirects (HTTP {}), which is not followed; attach the address it leads to",
+            config_.url, status));
+  if (status != 200)
+    return failed(RemoteStatus::kBadAnswer, fmt::format("{}: HTTP {}", config_.url, status));
   const char* type = nullptr;
   curl_easy_getinfo(curl, CURLINFO_CONTENT_TYPE, &type);
   const std::string_view media = type ? type : "";
-  if (!media.starts_with("application/sparql-results+json") && !media.starts_with("application/json"))
-    return failed(RemoteStatus::kBadAnswer, fmt::format("{}: the answer is '{}', want application/sparql-results+json", config_.url, media));
+  if (!media.starts_with("application/sparql-results+json") &&
+      !media.starts_with("application/json"))
+    return failed(RemoteStatus::kBadAnswer,
+                  fmt::format("{}: the answer is '{}', want application/sparql-results+json",
+                              config_.url, media));
 
   RemoteAnswer answer = read_sparql_results(exchange.body, variables);
   if (!answer.fault.empty()) answer.fault = fmt::format("{}: {}", config_.url, answer.fault);
-  const bool cut = answer.status == RemoteStatus::kOk && (!exchange.max_rows.empty() || int(answer.rows.size()) >= limits_.rows);
+  const bool cut = answer.status == RemoteStatus::kOk &&
+                   (!exchange.max_rows.empty() || int(answer.rows.size()) >= limits_.rows);
   if (cut) {
     answer.status = RemoteStatus::kTruncated;
     answer.fault = fmt::format("{}: there are more than {} rows", config_.url, answer.rows.size());
@@ -162,26 +197,34 @@ RemoteAnswer SparqlEndpoint::ask(const std::string& query, const std::vector<std
 }
 
 RemoteAnswer SparqlEndpoint::objects(const Term& subject, const Term& predicate) {
-  return ask(fmt::format("SELECT DISTINCT ?o WHERE {{ {} {} ?o }} LIMIT {}", checked(subject), checked(predicate), limits_.rows), {"o"});
+  return ask(fmt::format("SELECT DISTINCT ?o WHERE {{ {} {} ?o }} LIMIT {}", checked(subject),
+                         checked(predicate), limits_.rows),
+             {"o"});
 }
 
 RemoteAnswer SparqlEndpoint::subjects(const Term& object, const Term& predicate) {
-  return ask(fmt::format("SELECT DISTINCT ?s WHERE {{ ?s {} {} }} LIMIT {}", checked(predicate), checked(object), limits_.rows), {"s"});
+  return ask(fmt::format("SELECT DISTINCT ?s WHERE {{ ?s {} {} }} LIMIT {}", checked(predicate),
+                         checked(object), limits_.rows),
+             {"s"});
 }
 
 RemoteAnswer SparqlEndpoint::bearers(std::string_view name) {
   std::string predicates, names;
-  for (const std::string_view iri : iri::kNames) predicates += checked(Term::iri(std::string(iri))) + " ";
-  for (const char* language : {"", "zh", "en"}) names += checked(Term::text(std::string(name), language)) + " ";
-  return ask(fmt::format("SELECT DISTINCT ?s ?p ?o WHERE {{ VALUES ?p {{ {}}} VALUES ?o {{ {}}} ?s ?p ?o }} LIMIT {}", predicates, names, limits_.rows),
+  for (const std::string_view iri : iri::kNames)
+    predicates += checked(Term::iri(std::string(iri))) + " ";
+  for (const char* language : {"", "zh", "en"})
+    names += checked(Term::text(std::string(name), language)) + " ";
+  return ask(fmt::format("SELECT DISTINCT ?s ?p ?o WHERE {{ VALUES ?p {{ {}}} VALUES ?o {{ {}}} ?s "
+                         "?p ?o }} LIMIT {}",
+                         predicates, names, limits_.rows),
              {"s", "p", "o"});
 }
 
 RemoteAnswer SparqlEndpoint::labels(const std::vector<Term>& entities) {
   std::string subjects;
   for (const Term& entity : entities) subjects += checked(entity) + " ";
-  return ask(fmt::format("SELECT DISTINCT ?s ?o WHERE {{ VALUES ?s {{ {}}} ?s {} ?o }} LIMIT {}", subjects,
-                         checked(Term::iri(std::string(iri::kLabel))), limits_.rows),
+  return ask(fmt::format("SELECT DISTINCT ?s ?o WHERE {{ VALUES ?s {{ {}}} ?s {} ?o }} LIMIT {}",
+                         subjects, checked(Term::iri(std::string(iri::kLabel))), limits_.rows),
              {"s", "o"});
 }
 
@@ -192,7 +235,8 @@ RemoteAnswer read_sparql_results(std::string_view body, const std::vector<std::s
   } catch (const Error& error) {
     return failed(RemoteStatus::kBadAnswer, "the answer is not complete JSON");
   }
-  const bool shaped = json.is_object() && json.contains("results") && json["results"].is_object() && json["results"].contains("bindings") &&
+  const bool shaped = json.is_object() && json.contains("results") && json["results"].is_object() &&
+                      json["results"].contains("bindings") &&
                       json["results"]["bindings"].is_array();
   if (!shaped) return failed(RemoteStatus::kBadAnswer, "the answer has no results.bindings");
   RemoteAnswer answer;
@@ -200,12 +244,15 @@ RemoteAnswer read_sparql_results(std::string_view body, const std::vector<std::s
     std::vector<Term> row;
     for (const std::string& variable : variables) {
       const Json value = binding.is_object() ? binding.value(variable, Json()) : Json();
-      if (!value.is_object() || !value.contains("type") || !value["type"].is_string() || !value.contains("value") || !value["value"].is_string()) break;
+      if (!value.is_object() || !value.contains("type") || !value["type"].is_string() ||
+          !value.contains("value") || !value["value"].is_string())
+        break;
       const std::string type = value["type"], text = value["value"];
       if (text.size() > kMaxTermBytes) break;
       const auto member = [&](const char* name) {
         const auto found = value.find(name);
-        return found != value.end() && found->is_string() ? found->get<std::string>() : std::string();
+        return found != value.end() && found->is_string() ? found->get<std::string>()
+                                                          : std::string();
       };
       Term term;
       if (type == "uri") {
@@ -213,10 +260,12 @@ RemoteAnswer read_sparql_results(std::string_view body, const std::vector<std::s
         if (iri_fault(text)) break;
       } else if (type == "literal" || type == "typed-literal") {  // the latter is Virtuoso's
         std::string language = member("xml:lang");
-        std::ranges::transform(language, language.begin(), [](unsigned char c) { return char(std::tolower(c)); });
+        std::ranges::transform(language, language.begin(),
+                               [](unsigned char c) { return char(std::tolower(c)); });
         term = Term::text(text, is_language_tag(language) ? language : "");
-        if (const std::string datatype = member("datatype"); term.language.empty() && !datatype.empty() && !iri_fault(datatype) &&
-                                                             datatype != "http://www.w3.org/2001/XMLSchema#string")
+        if (const std::string datatype = member("datatype");
+            term.language.empty() && !datatype.empty() && !iri_fault(datatype) &&
+            datatype != "http://www.w3.org/2001/XMLSchema#string")
           term.datatype = datatype;
       } else {
         break;

@@ -87,19 +87,27 @@ Store::Store(const fs::path& path, Access access) : database_(path, access) {
 Store::~Store() = default;
 Store::Store(Store&&) noexcept = default;
 
-// The table is made when it is first needed: a graph without an endpoint is laid out as before there were any.
+// The table is made when it is first needed: a graph without an endpoint is laid out as before
+// there were any.
 std::optional<EndpointConfig> Store::endpoint() {
-  if (database_.number("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'endpoint'") == 0) return {};
+  if (database_.number(
+          "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'endpoint'") == 0)
+    return {};
   Query query(database_, "SELECT url, allow_private, credentials_file FROM endpoint");
   if (!query.step()) return {};
-  return EndpointConfig{std::string(query.text(0)), query.integer(1) != 0, std::string(query.text(2))};
+  return EndpointConfig{std::string(query.text(0)), query.integer(1) != 0,
+                        std::string(query.text(2))};
 }
 
 void Store::attach(const EndpointConfig& config) {
-  database_.run("CREATE TABLE IF NOT EXISTS endpoint (url TEXT NOT NULL, allow_private INTEGER NOT NULL, credentials_file TEXT NOT NULL)");
+  database_.run(
+      "CREATE TABLE IF NOT EXISTS endpoint (url TEXT NOT NULL, allow_private INTEGER NOT NULL, "
+      "credentials_file TEXT NOT NULL)");
   database_.run("DELETE FROM endpoint");
   Query insert(database_, "INSERT INTO endpoint VALUES (?, ?, ?)");
-  insert.bind(1, config.url).bind(2, int64_t(config.allow_private)).bind(3, config.credentials_file);
+  insert.bind(1, config.url)
+      .bind(2, int64_t(config.allow_private))
+      .bind(3, config.credentials_file);
   insert.run();
 }
 
@@ -110,8 +118,10 @@ void Store::detach() {
 void Store::check() {
   Query check(database_, "PRAGMA quick_check(1)");
   const bool sound = check.step() && check.text(0) == "ok";
-  SH_CHECK(sound, kBadInput, "{}: is damaged ({}); restore it, or export what can be read and import that into a new one", path().string(),
-           check.text(0));
+  SH_CHECK(
+      sound, kBadInput,
+      "{}: is damaged ({}); restore it, or export what can be read and import that into a new one",
+      path().string(), check.text(0));
 }
 
 int64_t Store::version() {

@@ -13,7 +13,8 @@ Block<Real>::Block(const ModelConfig& config, int layer, bool is_moe)
       eps_(config.rms_norm_eps) {
   const std::string prefix = "model.layers." + std::to_string(layer) + ".";
   input_layernorm = Parameter<Real>::vector(prefix + "input_layernorm.weight", D_);
-  post_attention_layernorm = Parameter<Real>::vector(prefix + "post_attention_layernorm.weight", D_);
+  post_attention_layernorm =
+      Parameter<Real>::vector(prefix + "post_attention_layernorm.weight", D_);
   if (is_moe) {
     moe.emplace(config, prefix + "mlp.");
   } else {
@@ -52,7 +53,8 @@ void Block<Real>::backward(const Real* x, Real* dx, int B, int T, const Rope<Rea
   } else {
     mlp.backward(dx, normed.data(), dnormed.data(), N, saved.mlp);
   }
-  rmsnorm_backward(dnormed.data(), saved.middle.data(), post_attention_layernorm, saved.rstd_middle, dx, N);
+  rmsnorm_backward(dnormed.data(), saved.middle.data(), post_attention_layernorm, saved.rstd_middle,
+                   dx, N);
 
   dnormed.zero();
   rmsnorm(x, input_layernorm, normed.data(), rstd, N, eps_);

@@ -15,7 +15,7 @@ template <class Real>
 class Block {
  public:
   struct Saved {
-    Buffer<Real> middle;               // [N,D] the stream between attention and feed-forward
+    Buffer<Real> middle;                // [N,D] the stream between attention and feed-forward
     Buffer<Real> rstd_in, rstd_middle;  // [N]
     typename Mla<Real>::Saved attention;
     typename Mlp<Real>::Saved mlp;
@@ -44,7 +44,7 @@ class Block {
 
   Parameter<Real> input_layernorm, post_attention_layernorm;  // [D]
   Mla<Real> self_attn;
-  Mlp<Real> mlp;                 // when there is no moe
+  Mlp<Real> mlp;  // when there is no moe
   std::optional<Moe<Real>> moe;
   Saved saved;
 

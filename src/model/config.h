@@ -25,7 +25,8 @@ struct RopeScaling {
   template <class Visit>
   void fields(Visit&& v) {
     v("factor", factor, "context extension factor; 1 = plain RoPE");
-    v("original_max_position_embeddings", original_max_position_embeddings, "context before the extension");
+    v("original_max_position_embeddings", original_max_position_embeddings,
+      "context before the extension");
     v("beta_fast", beta_fast, "rotations above which a frequency is kept");
     v("beta_slow", beta_slow, "rotations below which a frequency is divided by factor");
     v("mscale", mscale, "scale of cos and sin, relative to mscale_all_dim");
@@ -50,7 +51,8 @@ struct ModelConfig {
   double rope_theta = 10000;
   RopeScaling rope_scaling;
 
-  // feed-forward: the first first_k_dense_replace layers are dense, the others DeepSeekMoE (V3 report, 2.1.2)
+  // feed-forward: the first first_k_dense_replace layers are dense, the others DeepSeekMoE (V3
+  // report, 2.1.2)
   int intermediate_size = 768;
   int first_k_dense_replace = 1;
   int n_routed_experts = 16, num_experts_per_tok = 2, n_shared_experts = 1;
@@ -68,7 +70,8 @@ struct ModelConfig {
   void fields(Visit&& v) {
     v("vocab_size", vocab_size, "rows of the embedding and of the head");
     v("hidden_size", hidden_size, "width of the residual stream");
-    v("num_hidden_layers", num_hidden_layers, "blocks, the multi-token-prediction modules not counted");
+    v("num_hidden_layers", num_hidden_layers,
+      "blocks, the multi-token-prediction modules not counted");
     v("max_position_embeddings", max_position_embeddings, "context in tokens");
     v("rms_norm_eps", rms_norm_eps, "added to the mean square");
     v("initializer_range", initializer_range, "standard deviation of fresh weights");
@@ -92,7 +95,8 @@ struct ModelConfig {
     v("norm_topk_prob", norm_topk_prob, "the chosen experts' weights are made to sum to 1");
     v("routed_scaling_factor", routed_scaling_factor, "and multiplied by this");
     v("scoring_func", scoring_func, "sigmoid or softmax");
-    v("num_nextn_predict_layers", num_nextn_predict_layers, "multi-token prediction depth; 0 = off");
+    v("num_nextn_predict_layers", num_nextn_predict_layers,
+      "multi-token prediction depth; 0 = off");
     v("bos_token_id", bos_token_id, "begins every sequence");
     v("eos_token_id", eos_token_id, "ends a document or an answer");
   }

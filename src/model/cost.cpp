@@ -7,16 +7,20 @@ int64_t attention_weights(const ModelConfig& c) {
   const int64_t D = c.hidden_size, H = c.num_attention_heads;
   const int64_t q_out = H * c.qk_head_dim();
   const int64_t q = c.q_lora_rank > 0 ? c.q_lora_rank * (D + q_out) : D * q_out;
-  const int64_t kv = D * (c.kv_lora_rank + c.qk_rope_head_dim) + c.kv_lora_rank * H * (c.qk_nope_head_dim + c.v_head_dim);
+  const int64_t kv = D * (c.kv_lora_rank + c.qk_rope_head_dim) +
+                     c.kv_lora_rank * H * (c.qk_nope_head_dim + c.v_head_dim);
   return q + kv + H * c.v_head_dim * D;
 }
 
-int64_t expert_weights(const ModelConfig& c) { return int64_t(3) * c.hidden_size * c.moe_intermediate_size; }
+int64_t expert_weights(const ModelConfig& c) {
+  return int64_t(3) * c.hidden_size * c.moe_intermediate_size;
+}
 
 // Feed-forward weights of one layer: all of them, or those that one token meets.
 int64_t feed_forward_weights(const ModelConfig& c, bool is_moe, bool active) {
   if (!is_moe) return int64_t(3) * c.hidden_size * c.intermediate_size;
-  const int64_t experts = (active ? c.num_experts_per_tok : c.n_routed_experts) + c.n_shared_experts;
+  const int64_t experts =
+      (active ? c.num_experts_per_tok : c.n_routed_experts) + c.n_shared_experts;
   return experts * expert_weights(c) + int64_t(c.n_routed_experts) * c.hidden_size;
 }
 
@@ -28,17 +32,21 @@ int64_t vectors(const ModelConfig& c, bool is_moe) {
 }  // namespace
 
 ModelCost cost_of(const ModelConfig& c) {
-  const int64_t D = c.hidden_size, V = c.vocab_size, L = c.num_hidden_layers, P = c.num_nextn_predict_layers;
+  const int64_t D = c.hidden_size, V = c.vocab_size, L = c.num_hidden_layers,
+                P = c.num_nextn_predict_layers;
   ModelCost cost;
   cost.parameters_total = V * D * (c.tie_word_embeddings ? 1 : 2) + D;
   cost.parameters_active = V * D;
   for (int l = 0; l < L; ++l) {
-    cost.parameters_total += attention_weights(c) + feed_forward_weights(c, c.is_moe(l), false) + vectors(c, c.is_moe(l));
+    cost.parameters_total += attention_weights(c) + feed_forward_weights(c, c.is_moe(l), false) +
+                             vectors(c, c.is_moe(l));
     cost.parameters_active += attention_weights(c) + feed_forward_weights(c, c.is_moe(l), true);
   }
   const int64_t module = attention_weights(c) + 2 * D * D;
-  cost.parameters_total += P * (module + feed_forward_weights(c, true, false) + vectors(c, true) + 3 * D);
-  cost.parameters_active_mtp = cost.parameters_active + P * (module + feed_forward_weights(c, true, true) + V * D);
+  cost.parameters_total +=
+      P * (module + feed_forward_weights(c, true, false) + vectors(c, true) + 3 * D);
+  cost.parameters_active_mtp =
+      cost.parameters_active + P * (module + feed_forward_weights(c, true, true) + V * D);
   cost.kv_numbers_per_token = L * (c.kv_lora_rank + c.qk_rope_head_dim);
   cost.mha_kv_numbers_per_token = L * c.num_attention_heads * (c.qk_head_dim() + c.v_head_dim);
   return cost;

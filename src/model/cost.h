@@ -14,8 +14,8 @@ struct ModelCost {
   // Weights that one token is multiplied with: the chosen experts only, the head once, no embedding
   // look-up, no multi-token-prediction module.
   int64_t parameters_active = 0;
-  int64_t parameters_active_mtp = 0;    // the same with the modules and the head once more for each
-  int64_t kv_numbers_per_token = 0;      // latent and rotary key over all layers
+  int64_t parameters_active_mtp = 0;  // the same with the modules and the head once more for each
+  int64_t kv_numbers_per_token = 0;   // latent and rotary key over all layers
   int64_t mha_kv_numbers_per_token = 0;  // what per-head keys and values would take
 };
 

@@ -42,7 +42,8 @@ Mla<Real>::Mla(const ModelConfig& config, const std::string& prefix)
 }
 
 template <class Real>
-void Mla<Real>::forward(const Real* x, Real* y, int B, int T, const Rope<Real>& rope, Saved& s) const {
+void Mla<Real>::forward(const Real* x, Real* y, int B, int T, const Rope<Real>& rope,
+                        Saved& s) const {
   const int N = B * T, Dqk = Dn_ + Dr_, Rq = q_lora_rank_;
   s.q.resize(int64_t(N) * H_ * Dqk);
   if (Rq > 0) {
@@ -80,7 +81,8 @@ namespace {
 
 // The keys of one head, side by side: k [T, Dn+Dr] = [k_nope | k_rope].
 template <class Real>
-void gather_keys(const Real* k_nope, int64_t stride, const Real* k_rope, Real* k, int T, int Dn, int Dr) {
+void gather_keys(const Real* k_nope, int64_t stride, const Real* k_rope, Real* k, int T, int Dn,
+                 int Dr) {
   for (int t = 0; t < T; ++t, k += Dn + Dr) {
     std::copy_n(k_nope + t * stride, Dn, k);
     std::copy_n(k_rope + int64_t(t) * Dr, Dr, k + Dn);
@@ -89,7 +91,8 @@ void gather_keys(const Real* k_nope, int64_t stride, const Real* k_rope, Real* k
 
 // p [rows, end] = softmax of scale · q kᵀ for queries begin .. end-1 over the keys they may see.
 template <class Real>
-void attention_weights(const Real* q, int64_t q_stride, const Real* k, Real* p, int begin, int end, int Dqk, Real scale) {
+void attention_weights(const Real* q, int64_t q_stride, const Real* k, Real* p, int begin, int end,
+                       int Dqk, Real scale) {
   const int rows = end - begin;
   kernels<Real>().gemm({Layout::kNT, rows, end, Dqk, q, q_stride, k, Dqk, p, end, false});
   for (int r = 0; r < rows; ++r) {
@@ -105,7 +108,8 @@ void attention_weights(const Real* q, int64_t q_stride, const Real* k, Real* p, 
 template <class Real>
 void Mla<Real>::attend(int B, int T, Saved& s) const {
   const int Dqk = Dn_ + Dr_;
-  const int64_t q_stride = int64_t(H_) * Dqk, kv_stride = int64_t(H_) * (Dn_ + Dv_), o_stride = int64_t(H_) * Dv_;
+  const int64_t q_stride = int64_t(H_) * Dqk, kv_stride = int64_t(H_) * (Dn_ + Dv_),
+                o_stride = int64_t(H_) * Dv_;
   s.o.resize(int64_t(B) * T * o_stride);
   parallel_for(int64_t(B) * H_, [&](int64_t item) {
     const int64_t first = item / H_ * T;  // this sequence's first row
@@ -119,7 +123,8 @@ void Mla<Real>::attend(int B, int T, Saved& s) const {
     gather_keys(kv, kv_stride, s.k_rope.data() + first * Dr_, k.data(), T, Dn_, Dr_);
     for (int begin = 0; begin < T; begin += kQueryBlock) {
       const int end = std::min(begin + kQueryBlock, T);
-      attention_weights(q + begin * q_stride, q_stride, k.data(), p.data(), begin, end, Dqk, scale_);
+      attention_weights(q + begin * q_stride, q_stride, k.data(), p.data(), begin, end, Dqk,
+                        scale_);
       kernels<Real>().gemm({Layout::kNN, end - begin, Dv_, end, p.data(), end, kv + Dn_, kv_stride,
                             o + begin * o_stride, o_stride, false});
     }
@@ -127,10 +132,11 @@ void Mla<Real>::attend(int B, int T, Saved& s) const {
 }
 
 template <class Real>
-void Mla<Real>::backward(const Real* dy, const Real* x, Real* dx, int B, int T, const Rope<Real>& rope,
-                         const Saved& s) {
+void Mla<Real>::backward(const Real* dy, const Real* x, Real* dx, int B, int T,
+                         const Rope<Real>& rope, const Saved& s) {
   const int N = B * T, Dqk = Dn_ + Dr_, Rq = q_lora_rank_;
-  Buffer<Real> d_o(int64_t(N) * H_ * Dv_), dq(s.q.size()), dkv(s.kv.size()), dk_rope(s.k_rope.size());
+  Buffer<Real> d_o(int64_t(N) * H_ * Dv_), dq(s.q.size()), dkv(s.kv.size()),
+      dk_rope(s.k_rope.size());
   matmul_nn(dy, o_proj.w(), d_o.data(), N, H_ * Dv_, D_, Write::kReplace);
   matmul_tn(dy, s.o.data(), o_proj.dw(), D_, H_ * Dv_, N, Write::kAdd);
   attend_backward(d_o.data(), B, T, s, dq.data(), dkv.data(), dk_rope.data());
@@ -172,7 +178,8 @@ template <class Real>
 void Mla<Real>::attend_backward(const Real* d_o, int B, int T, const Saved& s, Real* dq, Real* dkv,
                                 Real* dk_rope) const {
   const int Dqk = Dn_ + Dr_;
-  const int64_t q_stride = int64_t(H_) * Dqk, kv_stride = int64_t(H_) * (Dn_ + Dv_), o_stride = int64_t(H_) * Dv_;
+  const int64_t q_stride = int64_t(H_) * Dqk, kv_stride = int64_t(H_) * (Dn_ + Dv_),
+                o_stride = int64_t(H_) * Dv_;
   Buffer<Real> dk_rope_of_head(int64_t(B) * H_ * T * Dr_);  // summed over heads below, in order
   parallel_for(int64_t(B) * H_, [&](int64_t item) {
     const int64_t first = item / H_ * T;
@@ -195,14 +202,18 @@ void Mla<Real>::attend_backward(const Real* d_o, int B, int T, const Saved& s, R
       const Real* dout_b = dout + begin * o_stride;
       attention_weights(q_b, q_stride, k.data(), p.data(), begin, end, Dqk, scale_);
       // o = p v
-      kernels<Real>().gemm({Layout::kNT, rows, end, Dv_, dout_b, o_stride, kv + Dn_, kv_stride, dp.data(), end, false});
-      kernels<Real>().gemm({Layout::kTN, end, Dv_, rows, p.data(), end, dout_b, o_stride, dv.data(), Dv_, true});
+      kernels<Real>().gemm({Layout::kNT, rows, end, Dv_, dout_b, o_stride, kv + Dn_, kv_stride,
+                            dp.data(), end, false});
+      kernels<Real>().gemm(
+          {Layout::kTN, end, Dv_, rows, p.data(), end, dout_b, o_stride, dv.data(), Dv_, true});
       for (int r = 0; r < rows; ++r)
-        kernels<Real>().softmax_backward(p.data() + int64_t(r) * end, dp.data() + int64_t(r) * end, scale_, end);
+        kernels<Real>().softmax_backward(p.data() + int64_t(r) * end, dp.data() + int64_t(r) * end,
+                                         scale_, end);
       // scores = q kᵀ
-      kernels<Real>().gemm({Layout::kNN, rows, Dqk, end, dp.data(), end, k.data(), Dqk, dq_h + begin * q_stride,
-                            q_stride, false});
-      kernels<Real>().gemm({Layout::kTN, end, Dqk, rows, dp.data(), end, q_b, q_stride, dk.data(), Dqk, true});
+      kernels<Real>().gemm({Layout::kNN, rows, Dqk, end, dp.data(), end, k.data(), Dqk,
+                            dq_h + begin * q_stride, q_stride, false});
+      kernels<Real>().gemm(
+          {Layout::kTN, end, Dqk, rows, dp.data(), end, q_b, q_stride, dk.data(), Dqk, true});
     }
     Real* dk_rope_h = dk_rope_of_head.data() + item * T * Dr_;
     for (int t = 0; t < T; ++t) {

@@ -2,10 +2,9 @@
 // training and prefill, where per-head keys and values are expanded from the latent.
 // The absorbed form for decoding on the latent cache is infer/absorbed_attention.
 //
-//   c_q = RMSNorm(W_DQ x)              q = W_UQ c_q -> per head [q_nope | rope(q_rope)]   (or q = W_Q x)
-//   c_kv = RMSNorm(W_DKV x)            k_rope = rope(W_KR x), one for all heads
-//   [k_nope | v]_h = W_UKV,h c_kv      k_h = [k_nope,h | k_rope]
-//   y = W_O [ softmax(scale · q_h k_hᵀ) v_h ]_h
+//   c_q = RMSNorm(W_DQ x)              q = W_UQ c_q -> per head [q_nope | rope(q_rope)]   (or q =
+//   W_Q x) c_kv = RMSNorm(W_DKV x)            k_rope = rope(W_KR x), one for all heads [k_nope |
+//   v]_h = W_UKV,h c_kv      k_h = [k_nope,h | k_rope] y = W_O [ softmax(scale · q_h k_hᵀ) v_h ]_h
 #pragma once
 
 #include <string>
@@ -21,12 +20,12 @@ class Mla {
  public:
   // What the backward pass needs of a forward pass.
   struct Saved {
-    Buffer<Real> cq_raw, cq, cq_rstd;      // [N,Rq] [N,Rq] [N]; unused without query compression
-    Buffer<Real> q;                        // [N, H·(Dn+Dr)], rotated
-    Buffer<Real> ckv_raw, ckv, ckv_rstd;   // [N,Rkv] [N,Rkv] [N]
-    Buffer<Real> k_rope;                   // [N,Dr], rotated
-    Buffer<Real> kv;                       // [N, H·(Dn+Dv)], per head k_nope then v
-    Buffer<Real> o;                        // [N, H·Dv], the heads' outputs
+    Buffer<Real> cq_raw, cq, cq_rstd;     // [N,Rq] [N,Rq] [N]; unused without query compression
+    Buffer<Real> q;                       // [N, H·(Dn+Dr)], rotated
+    Buffer<Real> ckv_raw, ckv, ckv_rstd;  // [N,Rkv] [N,Rkv] [N]
+    Buffer<Real> k_rope;                  // [N,Dr], rotated
+    Buffer<Real> kv;                      // [N, H·(Dn+Dv)], per head k_nope then v
+    Buffer<Real> o;                       // [N, H·Dv], the heads' outputs
   };
 
   Mla(const ModelConfig& config, const std::string& prefix);
@@ -34,7 +33,8 @@ class Mla {
   // x [N,D], N = B·T -> adds to y [N,D]
   void forward(const Real* x, Real* y, int B, int T, const Rope<Real>& rope, Saved& s) const;
   // dy [N,D] -> adds to dx [N,D] and to all gradients
-  void backward(const Real* dy, const Real* x, Real* dx, int B, int T, const Rope<Real>& rope, const Saved& s);
+  void backward(const Real* dy, const Real* x, Real* dx, int B, int T, const Rope<Real>& rope,
+                const Saved& s);
 
   template <class Self, class Visit>
   static void for_each_parameter(Self& self, Visit&& visit) {
@@ -51,16 +51,17 @@ class Mla {
     visit(self.o_proj);
   }
 
-  Parameter<Real> q_proj;                          // [H·(Dn+Dr), D], without query compression
+  Parameter<Real> q_proj;                             // [H·(Dn+Dr), D], without query compression
   Parameter<Real> q_a_proj, q_a_layernorm, q_b_proj;  // [Rq,D] [Rq] [H·(Dn+Dr), Rq], with it
-  Parameter<Real> kv_a_proj_with_mqa;              // [Rkv + Dr, D]: the latent's rows, then k_rope's
-  Parameter<Real> kv_a_layernorm;                  // [Rkv]
-  Parameter<Real> kv_b_proj;                       // [H·(Dn+Dv), Rkv]: per head W_UK, then W_UV
-  Parameter<Real> o_proj;                          // [D, H·Dv]
+  Parameter<Real> kv_a_proj_with_mqa;  // [Rkv + Dr, D]: the latent's rows, then k_rope's
+  Parameter<Real> kv_a_layernorm;      // [Rkv]
+  Parameter<Real> kv_b_proj;           // [H·(Dn+Dv), Rkv]: per head W_UK, then W_UV
+  Parameter<Real> o_proj;              // [D, H·Dv]
 
  private:
   void attend(int B, int T, Saved& s) const;
-  void attend_backward(const Real* d_o, int B, int T, const Saved& s, Real* dq, Real* dkv, Real* dk_rope) const;
+  void attend_backward(const Real* d_o, int B, int T, const Saved& s, Real* dq, Real* dkv,
+                       Real* dk_rope) const;
 
   int D_, H_, Dn_, Dr_, Dv_, Rkv_, q_lora_rank_;
   double eps_;

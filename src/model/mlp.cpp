@@ -12,9 +12,11 @@ constexpr int64_t kGrain = 1 << 14;  // elements of an element-wise loop per wor
 
 template <class Real>
 Mlp<Real>::Mlp(const std::string& prefix, int hidden_size, int intermediate_size)
-    : gate_proj(Parameter<Real>::matrix(prefix + "gate_proj.weight", intermediate_size, hidden_size)),
+    : gate_proj(
+          Parameter<Real>::matrix(prefix + "gate_proj.weight", intermediate_size, hidden_size)),
       up_proj(Parameter<Real>::matrix(prefix + "up_proj.weight", intermediate_size, hidden_size)),
-      down_proj(Parameter<Real>::matrix(prefix + "down_proj.weight", hidden_size, intermediate_size)) {}
+      down_proj(
+          Parameter<Real>::matrix(prefix + "down_proj.weight", hidden_size, intermediate_size)) {}
 
 template <class Real>
 void Mlp<Real>::forward(const Real* x, Real* y, int N, Saved& s) const {
@@ -39,8 +41,9 @@ void Mlp<Real>::backward(const Real* dy, const Real* x, Real* dx, int N, Saved& 
   matmul_nn(dy, down_proj.w(), dh.data(), N, F, D, Write::kReplace);
   Buffer<Real>&h = dh, &da = s.a, &db = s.b;  // each takes the place of what it replaces
   parallel_ranges(size, kGrain, [&](int64_t begin, int64_t end) {
-    kernels<Real>().swiglu_backward(dh.data() + begin, s.a.data() + begin, s.b.data() + begin, da.data() + begin,
-                                    db.data() + begin, h.data() + begin, end - begin);
+    kernels<Real>().swiglu_backward(dh.data() + begin, s.a.data() + begin, s.b.data() + begin,
+                                    da.data() + begin, db.data() + begin, h.data() + begin,
+                                    end - begin);
   });
   matmul_tn(dy, h.data(), down_proj.dw(), D, F, N, Write::kAdd);
   matmul_tn(db.data(), x, up_proj.dw(), F, D, N, Write::kAdd);

@@ -12,7 +12,8 @@ template <class Real>
 class Mlp {
  public:
   struct Saved {
-    Buffer<Real> a, b;  // [N,F] W_gate x and W_up x; silu(a) ⊙ b is computed again in the backward pass
+    Buffer<Real> a,
+        b;  // [N,F] W_gate x and W_up x; silu(a) ⊙ b is computed again in the backward pass
   };
 
   Mlp() = default;

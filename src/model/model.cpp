@@ -19,15 +19,18 @@ constexpr int kLossRows = 512;
 
 template <class Real>
 Model<Real>::Model(const ModelConfig& config)
-    : embed_tokens(Parameter<Real>::matrix("model.embed_tokens.weight", config.vocab_size, config.hidden_size)),
+    : embed_tokens(Parameter<Real>::matrix("model.embed_tokens.weight", config.vocab_size,
+                                           config.hidden_size)),
       norm(Parameter<Real>::vector("model.norm.weight", config.hidden_size)),
       config_(config),
       rope_(config) {
   config.validate("model");
-  for (int l = 0; l < config.num_hidden_layers; ++l) layers.emplace_back(config, l, config.is_moe(l));
+  for (int l = 0; l < config.num_hidden_layers; ++l)
+    layers.emplace_back(config, l, config.is_moe(l));
   if (!config.tie_word_embeddings)
     lm_head = Parameter<Real>::matrix("lm_head.weight", config.vocab_size, config.hidden_size);
-  for (int p = 1; p <= config.num_nextn_predict_layers; ++p) mtp.emplace_back(config, config.num_hidden_layers + p - 1);
+  for (int p = 1; p <= config.num_nextn_predict_layers; ++p)
+    mtp.emplace_back(config, config.num_hidden_layers + p - 1);
 }
 
 namespace {
@@ -35,10 +38,12 @@ namespace {
 template <class Self, class Visit>
 void visit_parameters(Self& self, Visit&& visit) {
   visit(self.embed_tokens);
-  for (auto& block : self.layers) std::remove_cvref_t<decltype(block)>::for_each_parameter(block, visit);
+  for (auto& block : self.layers)
+    std::remove_cvref_t<decltype(block)>::for_each_parameter(block, visit);
   visit(self.norm);
   if (!self.config().tie_word_embeddings) visit(self.lm_head);
-  for (auto& module : self.mtp) std::remove_cvref_t<decltype(module)>::for_each_parameter(module, visit);
+  for (auto& module : self.mtp)
+    std::remove_cvref_t<decltype(module)>::for_each_parameter(module, visit);
 }
 
 bool is_router_bias(const std::string& name) { return name.ends_with("e_score_correction_bias"); }
@@ -51,7 +56,8 @@ void Model<Real>::for_each_parameter(const std::function<void(Parameter<Real>&)>
 }
 
 template <class Real>
-void Model<Real>::for_each_parameter(const std::function<void(const Parameter<Real>&)>& visit) const {
+void Model<Real>::for_each_parameter(
+    const std::function<void(const Parameter<Real>&)>& visit) const {
   visit_parameters(*this, visit);
 }
 
@@ -112,16 +118,20 @@ template <class Real>
 void Model<Real>::check(const Batch& batch) const {
   const int row = batch.T + config_.num_nextn_predict_layers;
   SH_ASSERT(batch.B > 0 && batch.T > 0 && batch.T <= config_.max_position_embeddings);
-  SH_ASSERT(int64_t(batch.tokens.size()) == int64_t(batch.B) * row && batch.targets.size() == batch.tokens.size());
+  SH_ASSERT(int64_t(batch.tokens.size()) == int64_t(batch.B) * row &&
+            batch.targets.size() == batch.tokens.size());
   for (const int token : batch.tokens) SH_ASSERT(token >= 0 && token < config_.vocab_size);
-  for (const int target : batch.targets) SH_ASSERT(target >= Batch::kIgnore && target < config_.vocab_size);
+  for (const int target : batch.targets)
+    SH_ASSERT(target >= Batch::kIgnore && target < config_.vocab_size);
 }
 
-// Fills x_[0..L], the streams between the blocks, and h_[1..P], the modules' outputs (h_[0] is x_[L]).
+// Fills x_[0..L], the streams between the blocks, and h_[1..P], the modules' outputs (h_[0] is
+// x_[L]).
 template <class Real>
 void Model<Real>::forward(const Batch& batch) {
   check(batch);
-  const int B = batch.B, T = batch.T, L = config_.num_hidden_layers, P = config_.num_nextn_predict_layers;
+  const int B = batch.B, T = batch.T, L = config_.num_hidden_layers,
+            P = config_.num_nextn_predict_layers;
   const int64_t size = int64_t(B) * T * config_.hidden_size;
   x_.resize(L + 1);
   embed(batch, 0, x_[0]);
@@ -134,7 +144,8 @@ void Model<Real>::forward(const Batch& batch) {
   for (int p = 1; p <= P; ++p) {
     embed(batch, p, embedding_[p - 1]);
     h_[p - 1].resize(size);
-    mtp[p - 1].forward(stream(p - 1).data(), embedding_[p - 1].data(), h_[p - 1].data(), B, T, rope_);
+    mtp[p - 1].forward(stream(p - 1).data(), embedding_[p - 1].data(), h_[p - 1].data(), B, T,
+                       rope_);
   }
 }
 
@@ -149,7 +160,8 @@ LossSums Model<Real>::evaluate(const Batch& batch) {
 template <class Real>
 LossSums Model<Real>::forward_backward(const Batch& batch, double main_weight, double mtp_weight) {
   forward(batch);
-  const int B = batch.B, T = batch.T, L = config_.num_hidden_layers, P = config_.num_nextn_predict_layers;
+  const int B = batch.B, T = batch.T, L = config_.num_hidden_layers,
+            P = config_.num_nextn_predict_layers;
   const int64_t size = int64_t(B) * T * config_.hidden_size;
   // dh[p] is the gradient by the output of depth p; module p adds to that of depth p-1.
   std::vector<Buffer<Real>> dh(P + 1);
@@ -161,8 +173,8 @@ LossSums Model<Real>::forward_backward(const Batch& batch, double main_weight, d
   Buffer<Real> dembedding;
   for (int p = P; p >= 1; --p) {
     dembedding.resize_zero(size);
-    mtp[p - 1].backward(dh[p].data(), stream(p - 1).data(), embedding_[p - 1].data(), dh[p - 1].data(),
-                        dembedding.data(), B, T, rope_);
+    mtp[p - 1].backward(dh[p].data(), stream(p - 1).data(), embedding_[p - 1].data(),
+                        dh[p - 1].data(), dembedding.data(), B, T, rope_);
     embed_backward(batch, p, dembedding);
   }
   for (int l = L - 1; l >= 0; --l) layers[l].backward(x_[l].data(), dh[0].data(), B, T, rope_);
@@ -204,7 +216,8 @@ void Model<Real>::score(const Batch& batch, int depth, double weight, Real* dh, 
       }
     });
     if (!dh) continue;
-    matmul_nn(logits_.data(), head_weight.w(), dnormed.data() + int64_t(begin) * D, rows, D, V, Write::kReplace);
+    matmul_nn(logits_.data(), head_weight.w(), dnormed.data() + int64_t(begin) * D, rows, D, V,
+              Write::kReplace);
     matmul_tn(logits_.data(), normed_rows, head_weight.dw(), V, D, rows, Write::kAdd);
   }
   if (dh) rmsnorm_backward(dnormed.data(), h, gain, rstd, dh, N);
@@ -224,8 +237,8 @@ void Model<Real>::logits(const Batch& batch, int depth, Buffer<Real>& out) {
   forward(batch);
   const int N = batch.B * batch.T, D = config_.hidden_size, V = config_.vocab_size;
   Buffer<Real> normed(int64_t(N) * D), rstd;
-  rmsnorm(stream(depth).data(), depth == 0 ? norm : mtp[depth - 1].shared_head_norm, normed.data(), rstd, N,
-          config_.rms_norm_eps);
+  rmsnorm(stream(depth).data(), depth == 0 ? norm : mtp[depth - 1].shared_head_norm, normed.data(),
+          rstd, N, config_.rms_norm_eps);
   out.resize(int64_t(N) * V);
   matmul_nt(normed.data(), head().w(), out.data(), N, V, D, Write::kReplace);
 }
@@ -234,7 +247,8 @@ template <class Real>
 std::vector<RouterStatistics<Real>> Model<Real>::routers() {
   std::vector<RouterStatistics<Real>> out;
   const auto add = [&](Block<Real>& block) {
-    if (block.moe) out.push_back({&block.moe->router.bias, &block.moe->load, &block.saved.moe.router.scores});
+    if (block.moe)
+      out.push_back({&block.moe->router.bias, &block.moe->load, &block.saved.moe.router.scores});
   };
   for (auto& block : layers) add(block);
   for (auto& module : mtp) add(module.block);

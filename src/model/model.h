@@ -30,7 +30,8 @@ struct Batch {
   std::vector<int> tokens, targets;
 };
 
-// Sums over scored positions, in nats; divide by the counts. Index 0 is the main model, p the p-th module.
+// Sums over scored positions, in nats; divide by the counts. Index 0 is the main model, p the p-th
+// module.
 struct LossSums {
   std::vector<double> nats;
   std::vector<int64_t> counts;
@@ -39,9 +40,9 @@ struct LossSums {
 // What the router of one MoE layer did in a batch; the balancers in `train` read it.
 template <class Real>
 struct RouterStatistics {
-  Parameter<Real>* bias;           // e_score_correction_bias [E]
+  Parameter<Real>* bias;             // e_score_correction_bias [E]
   const std::vector<int64_t>* load;  // [E] tokens sent to each expert, summed since the last clear
-  const Buffer<Real>* scores;      // [N, E] of the last forward pass
+  const Buffer<Real>* scores;        // [N, E] of the last forward pass
 };
 
 template <class Real>
@@ -55,14 +56,16 @@ class Model {
   void for_each_parameter(const std::function<void(const Parameter<Real>&)>& visit) const;
   int64_t parameter_count() const;
 
-  // N(0, initializer_range) for matrices, 1 for norms, 0 for router biases; depends on seed and name alone.
+  // N(0, initializer_range) for matrices, 1 for norms, 0 for router biases; depends on seed and
+  // name alone.
   void initialize(uint64_t seed);
   void allocate_gradients();  // zeroed
   void zero_gradients();
 
   // Forward only.
   LossSums evaluate(const Batch& batch);
-  // Forward and backward of  Σ main nats · main_weight + Σ_p Σ module nats · mtp_weight. Adds to gradients.
+  // Forward and backward of  Σ main nats · main_weight + Σ_p Σ module nats · mtp_weight. Adds to
+  // gradients.
   LossSums forward_backward(const Batch& batch, double main_weight, double mtp_weight);
 
   // logits [B, T, V] of the main model (depth 0) or of module `depth`; for tests and small inputs.
@@ -77,7 +80,9 @@ class Model {
   Parameter<Real> norm;
   Parameter<Real> lm_head;  // empty when tied
   std::vector<Mtp<Real>> mtp;
-  const Parameter<Real>& head() const { return config_.tie_word_embeddings ? embed_tokens : lm_head; }
+  const Parameter<Real>& head() const {
+    return config_.tie_word_embeddings ? embed_tokens : lm_head;
+  }
   const Rope<Real>& rope() const { return rope_; }
 
  private:
@@ -94,7 +99,7 @@ class Model {
   ModelConfig config_;
   Rope<Real> rope_;
   // The last forward pass, kept for the backward pass.
-  std::vector<Buffer<Real>> x_;          // [L+1] of [N,D]: the input of each block, then the trunk's output
+  std::vector<Buffer<Real>> x_;  // [L+1] of [N,D]: the input of each block, then the trunk's output
   std::vector<Buffer<Real>> embedding_;  // [P] of [N,D]: embeddings of the tokens p places ahead
   std::vector<Buffer<Real>> h_;          // [P] of [N,D]: the modules' outputs
   Buffer<Real> logits_;

@@ -26,15 +26,17 @@ std::vector<Safetensors> open_weights(const fs::path& directory) {
   }
   const Json json = parse_json(read_file(index), index.string());
   const auto map = json.find("weight_map");
-  SH_CHECK(json.is_object() && map != json.end() && map->is_object(), kBadInput, "{}: has no \"weight_map\" object",
-           index.string());
+  SH_CHECK(json.is_object() && map != json.end() && map->is_object(), kBadInput,
+           "{}: has no \"weight_map\" object", index.string());
   std::set<std::string> names;
   for (const auto& [tensor, file] : map->items()) {
-    SH_CHECK(file.is_string(), kBadInput, "{}: weight_map['{}'] is not a file name", index.string(), tensor);
+    SH_CHECK(file.is_string(), kBadInput, "{}: weight_map['{}'] is not a file name", index.string(),
+             tensor);
     names.insert(file.get<std::string>());
   }
   for (const std::string& name : names) {
-    SH_CHECK(fs::path(name).filename() == name, kBadInput, "{}: '{}' is not a plain file name", index.string(), name);
+    SH_CHECK(fs::path(name).filename() == name, kBadInput, "{}: '{}' is not a plain file name",
+             index.string(), name);
     files.emplace_back(directory / name);
   }
   return files;
@@ -44,7 +46,7 @@ std::vector<Safetensors> open_weights(const fs::path& directory) {
 std::string shape_keys(const std::string& name) {
   const auto has = [&](const char* part) { return name.find(part) != name.npos; };
   if (has("embed_tokens") || has("lm_head")) return "vocab_size, hidden_size";
-  if (has("kv_a_") ) return "kv_lora_rank, qk_rope_head_dim, hidden_size";
+  if (has("kv_a_")) return "kv_lora_rank, qk_rope_head_dim, hidden_size";
   if (has("kv_b_")) return "num_attention_heads, qk_nope_head_dim, v_head_dim, kv_lora_rank";
   if (has("q_a_") || has("q_b_") || has("q_proj"))
     return "num_attention_heads, qk_nope_head_dim, qk_rope_head_dim, q_lora_rank, hidden_size";
@@ -63,7 +65,8 @@ bool is_shared_copy(const std::string& name) {
 }  // namespace
 
 std::unique_ptr<Model<float>> load_model(const fs::path& directory) {
-  SH_CHECK(fs::is_directory(directory), kBadInput, "{}: no such model directory; want one with config.json and model.safetensors",
+  SH_CHECK(fs::is_directory(directory), kBadInput,
+           "{}: no such model directory; want one with config.json and model.safetensors",
            directory.string());
   const fs::path config_path = directory / "config.json";
   auto model = std::make_unique<Model<float>>(read_config(config_path));
@@ -75,16 +78,18 @@ std::unique_ptr<Model<float>> load_model(const fs::path& directory) {
     const TensorView* tensor = nullptr;
     for (const Safetensors& file : files)
       if ((tensor = file.find(p.name))) break;
-    SH_CHECK(tensor, kBadInput, "{}: tensor '{}' is missing, which {} asks for", directory.string(), p.name,
-             config_path.string());
-    SH_CHECK(tensor->shape == shape_of(p), kBadInput, "{}: '{}' is [{}]; {} ({}) asks for [{}]", directory.string(), p.name,
-             text_of(tensor->shape), config_path.string(), shape_keys(p.name), text_of(shape_of(p)));
+    SH_CHECK(tensor, kBadInput, "{}: tensor '{}' is missing, which {} asks for", directory.string(),
+             p.name, config_path.string());
+    SH_CHECK(tensor->shape == shape_of(p), kBadInput, "{}: '{}' is [{}]; {} ({}) asks for [{}]",
+             directory.string(), p.name, text_of(tensor->shape), config_path.string(),
+             shape_keys(p.name), text_of(shape_of(p)));
     read_floats(*tensor, p.name, p.value.span());
   });
   for (const Safetensors& file : files)
     for (const auto& [name, ignored] : file.tensors())
       SH_CHECK(wanted.contains(name) || is_shared_copy(name), kBadInput,
-               "{}: holds the tensor '{}', which {} has no place for", file.path().string(), name, config_path.string());
+               "{}: holds the tensor '{}', which {} has no place for", file.path().string(), name,
+               config_path.string());
   return model;
 }
 
@@ -92,7 +97,8 @@ void save_model(const Model<float>& model, const fs::path& directory, WeightForm
   std::vector<TensorToWrite> tensors;
   model.for_each_parameter([&](const Parameter<float>& p) {
     const bool keep_f32 = p.name.ends_with("e_score_correction_bias");
-    tensors.push_back(float_tensor(p.name, shape_of(p), p.value.span(), format == WeightFormat::kBF16 && !keep_f32));
+    tensors.push_back(float_tensor(p.name, shape_of(p), p.value.span(),
+                                   format == WeightFormat::kBF16 && !keep_f32));
   });
   write_file(directory / "config.json", write_config(model.config()));
   write_safetensors(directory / "model.safetensors", tensors, {{"format", "pt"}});

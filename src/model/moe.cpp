@@ -16,8 +16,10 @@ Moe<Real>::Moe(const ModelConfig& config, const std::string& prefix)
       E_(config.n_routed_experts),
       K_(config.num_experts_per_tok),
       F_(config.moe_intermediate_size) {
-  for (int e = 0; e < E_; ++e) experts.emplace_back(prefix + "experts." + std::to_string(e) + ".", D_, F_);
-  if (has_shared) shared_experts = Mlp<Real>(prefix + "shared_experts.", D_, F_ * config.n_shared_experts);
+  for (int e = 0; e < E_; ++e)
+    experts.emplace_back(prefix + "experts." + std::to_string(e) + ".", D_, F_);
+  if (has_shared)
+    shared_experts = Mlp<Real>(prefix + "shared_experts.", D_, F_ * config.n_shared_experts);
 }
 
 template <class Real>
@@ -72,11 +74,13 @@ void Moe<Real>::forward(const Real* x, Real* y, int N, Saved& s) {
     matmul_nt(xs.data(), expert.gate_proj.w(), a, rows, F_, D_, Write::kReplace);
     matmul_nt(xs.data(), expert.up_proj.w(), b, rows, F_, D_, Write::kReplace);
     kernels<Real>().swiglu(a, b, h.data(), int64_t(rows) * F_);
-    matmul_nt(h.data(), expert.down_proj.w(), out.data() + int64_t(first) * D_, rows, D_, F_, Write::kReplace);
+    matmul_nt(h.data(), expert.down_proj.w(), out.data() + int64_t(first) * D_, rows, D_, F_,
+              Write::kReplace);
   });
   parallel_ranges(N, 64, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin * K_; i < end * K_; ++i)
-      kernels<Real>().axpy(s.router.weights[i], out.data() + int64_t(d.slot[i]) * D_, y + i / K_ * D_, D_);
+      kernels<Real>().axpy(s.router.weights[i], out.data() + int64_t(d.slot[i]) * D_,
+                           y + i / K_ * D_, D_);
   });
   if (has_shared) shared_experts.forward(x, y, N, s.shared);
 }

@@ -17,7 +17,8 @@ namespace shenhong {
 template <class Real>
 class Moe {
  public:
-  // The N·K (token, choice) pairs sorted by expert, then by token: a "slot" is a place in that order.
+  // The N·K (token, choice) pairs sorted by expert, then by token: a "slot" is a place in that
+  // order.
   struct Dispatch {
     std::vector<int> first;  // [E+1]: expert e owns slots first[e] .. first[e+1]-1
     Buffer<int> token;       // [N·K]: a slot's token
@@ -51,7 +52,7 @@ class Moe {
   std::vector<Mlp<Real>> experts;  // E
   Mlp<Real> shared_experts;        // n_shared_experts side by side
   bool has_shared = false;
-  std::vector<int64_t> load;       // [E] since the last clear
+  std::vector<int64_t> load;  // [E] since the last clear
 
  private:
   void dispatch(const Buffer<int>& chosen, int N, Dispatch& d) const;

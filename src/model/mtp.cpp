@@ -38,7 +38,8 @@ Mtp<Real>::Mtp(const ModelConfig& config, int layer)
 }
 
 template <class Real>
-void Mtp<Real>::forward(const Real* h, const Real* embedding, Real* out, int B, int T, const Rope<Real>& rope) {
+void Mtp<Real>::forward(const Real* h, const Real* embedding, Real* out, int B, int T,
+                        const Rope<Real>& rope) {
   const int N = B * T;
   const int64_t size = int64_t(N) * D_;
   Buffer<Real> e(size), hn(size);
@@ -52,8 +53,8 @@ void Mtp<Real>::forward(const Real* h, const Real* embedding, Real* out, int B, 
 }
 
 template <class Real>
-void Mtp<Real>::backward(Real* dout, const Real* h, const Real* embedding, Real* dh, Real* dembedding, int B, int T,
-                         const Rope<Real>& rope) {
+void Mtp<Real>::backward(Real* dout, const Real* h, const Real* embedding, Real* dh,
+                         Real* dembedding, int B, int T, const Rope<Real>& rope) {
   const int N = B * T;
   const int64_t size = int64_t(N) * D_;
   block.backward(saved.x.data(), dout, B, T, rope);

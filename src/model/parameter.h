@@ -9,22 +9,27 @@ namespace shenhong {
 
 template <class Real>
 struct Parameter {
-  std::string name;  // DeepSeek-V3's, e.g. model.layers.0.self_attn.o_proj.weight
+  std::string name;        // DeepSeek-V3's, e.g. model.layers.0.self_attn.o_proj.weight
   int rows = 0, cols = 0;  // a weight is [out, in]; a norm's gain is [1, D] and stored as [D]
   bool is_vector = false;
   Buffer<Real> value;
   Buffer<Real> grad;  // empty outside training; backward passes add to it
 
   Parameter() = default;
-  static Parameter matrix(std::string name, int rows, int cols) { return Parameter(std::move(name), rows, cols, false); }
-  static Parameter vector(std::string name, int cols) { return Parameter(std::move(name), 1, cols, true); }
+  static Parameter matrix(std::string name, int rows, int cols) {
+    return Parameter(std::move(name), rows, cols, false);
+  }
+  static Parameter vector(std::string name, int cols) {
+    return Parameter(std::move(name), 1, cols, true);
+  }
 
   int64_t size() const { return int64_t(rows) * cols; }
   const Real* w() const { return value.data(); }
   Real* dw() { return grad.data(); }
 
  private:
-  Parameter(std::string n, int r, int c, bool v) : name(std::move(n)), rows(r), cols(c), is_vector(v) {
+  Parameter(std::string n, int r, int c, bool v)
+      : name(std::move(n)), rows(r), cols(c), is_vector(v) {
     value.resize_zero(size());
   }
 };

@@ -18,7 +18,8 @@ std::vector<double> frequencies(const ModelConfig& config) {
   if (yarn.factor == 1) return f;
 
   const auto dimension_of = [&](double rotations) {
-    return Dr * std::log(yarn.original_max_position_embeddings / (2 * std::numbers::pi * rotations)) /
+    return Dr *
+           std::log(yarn.original_max_position_embeddings / (2 * std::numbers::pi * rotations)) /
            (2 * std::log(config.rope_theta));
   };
   const double low = std::max(std::floor(dimension_of(yarn.beta_fast)), 0.0);
@@ -31,7 +32,9 @@ std::vector<double> frequencies(const ModelConfig& config) {
   return f;
 }
 
-double yarn_mscale(double factor, double mscale) { return factor <= 1 ? 1 : 0.1 * mscale * std::log(factor) + 1; }
+double yarn_mscale(double factor, double mscale) {
+  return factor <= 1 ? 1 : 0.1 * mscale * std::log(factor) + 1;
+}
 
 }  // namespace
 
@@ -40,7 +43,8 @@ Rope<Real>::Rope(const ModelConfig& config) : Dr_(config.qk_rope_head_dim) {
   const std::vector<double> f = frequencies(config);
   const int half = Dr_ / 2, positions = config.max_position_embeddings;
   const RopeScaling& yarn = config.rope_scaling;
-  const double scale = yarn_mscale(yarn.factor, yarn.mscale) / yarn_mscale(yarn.factor, yarn.mscale_all_dim);
+  const double scale =
+      yarn_mscale(yarn.factor, yarn.mscale) / yarn_mscale(yarn.factor, yarn.mscale_all_dim);
   cos_.resize(int64_t(positions) * half);
   sin_.resize(int64_t(positions) * half);
   for (int t = 0; t < positions; ++t)

@@ -45,15 +45,19 @@ void Router<Real>::choose(const Real* scores, int* chosen, Real* weights) const 
     for (int g = 0; g < n_group_; ++g) {
       Real best = -std::numeric_limits<Real>::infinity(), second = best;
       for (int e = g * per_group; e < (g + 1) * per_group; ++e) {
-        if (biased[e] > best) second = best, best = biased[e];
-        else if (biased[e] > second) second = biased[e];
+        if (biased[e] > best)
+          second = best, best = biased[e];
+        else if (biased[e] > second)
+          second = biased[e];
       }
       group_score[g] = softmax_ || per_group == 1 ? best : best + second;
     }
     std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return group_score[a] > group_score[b]; });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](int a, int b) { return group_score[a] > group_score[b]; });
     for (int r = topk_group_; r < n_group_; ++r)
-      std::fill_n(biased.begin() + order[r] * per_group, per_group, -std::numeric_limits<Real>::infinity());
+      std::fill_n(biased.begin() + order[r] * per_group, per_group,
+                  -std::numeric_limits<Real>::infinity());
   }
 
   for (int k = 0; k < K_; ++k) {
@@ -101,7 +105,8 @@ void Router<Real>::backward(const Real* dweights, const Real* x, Real* dx, int N
       const Real* w = s.weights.data() + n * K_;
       const Real* dw = dweights + n * K_;
       Real* d = dz.data() + n * E_;
-      // w_k = ρ s_k / S, S = Σ s  ->  ds_k = (ρ dw_k - Σ_j w_j dw_j) / S;  without the norm ds_k = ρ dw_k
+      // w_k = ρ s_k / S, S = Σ s  ->  ds_k = (ρ dw_k - Σ_j w_j dw_j) / S;  without the norm ds_k =
+      // ρ dw_k
       Real sum = normalise_ ? Real(kTinySum) : Real(1), mean = 0;
       if (normalise_)
         for (int k = 0; k < K_; ++k) sum += score[chosen[k]], mean += w[k] * dw[k];

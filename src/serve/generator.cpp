@@ -19,11 +19,14 @@ Generator generator_of(Engine& engine, Graph* graph, const GroundingOptions& gro
   if (!graph) return generator;
   generator.default_grounding = grounding;
   generator.facts = graph->store.statistics()["facts"].get<int64_t>();
-  generator.generate_grounded = [&engine, graph](const std::vector<Message>& messages, const GenerateRequest& request,
-                                                 const GroundingOptions& options, const Engine::OnPiece& on_piece,
-                                                 std::stop_token stop) {
-    const GroundedAnswer answer = answer_grounded(engine, graph, messages, request, options, on_piece, std::move(stop));
-    GroundedReply reply{answer, annotations_json(*graph, answer), grounding_json(*graph, answer, options.mode)};
+  generator.generate_grounded = [&engine, graph](
+                                    const std::vector<Message>& messages,
+                                    const GenerateRequest& request, const GroundingOptions& options,
+                                    const Engine::OnPiece& on_piece, std::stop_token stop) {
+    const GroundedAnswer answer =
+        answer_grounded(engine, graph, messages, request, options, on_piece, std::move(stop));
+    GroundedReply reply{answer, annotations_json(*graph, answer),
+                        grounding_json(*graph, answer, options.mode)};
     return reply;
   };
   return generator;

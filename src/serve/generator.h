@@ -32,15 +32,17 @@ struct Generator {
   std::function<GenerateResult(const GenerateRequest&, const Engine::OnPiece&, std::stop_token)>
       generate;
 
-  // The same for a conversation, with look-ups; empty: no graph is attached. The request's prompt is not used.
-  std::function<GroundedReply(const std::vector<Message>&, const GenerateRequest&, const GroundingOptions&,
-                              const Engine::OnPiece&, std::stop_token)>
+  // The same for a conversation, with look-ups; empty: no graph is attached. The request's prompt
+  // is not used.
+  std::function<GroundedReply(const std::vector<Message>&, const GenerateRequest&,
+                              const GroundingOptions&, const Engine::OnPiece&, std::stop_token)>
       generate_grounded;
   GroundingOptions default_grounding;
   int64_t facts = 0;  // of the graph
 };
 
 // `engine` and `graph` (null: none) must outlive it.
-Generator generator_of(Engine& engine, Graph* graph = nullptr, const GroundingOptions& grounding = {});
+Generator generator_of(Engine& engine, Graph* graph = nullptr,
+                       const GroundingOptions& grounding = {});
 
 }  // namespace shenhong

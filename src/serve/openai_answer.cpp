@@ -103,7 +103,8 @@ std::string AnswerWriter::piece(int index, std::string_view text) const {
 
 std::string AnswerWriter::finish(int index, const GroundedReply& result) const {
   Json content = kind_ == AnswerKind::kChat ? Json::object() : Json("");
-  if (kind_ == AnswerKind::kChat && !result.annotations.is_null()) content["annotations"] = result.annotations;
+  if (kind_ == AnswerKind::kChat && !result.annotations.is_null())
+    content["annotations"] = result.annotations;
   Json body = chunk(index, std::move(content), finish_name(result.finish));
   body["timings"] = timings_json(result);
   if (!result.grounding.is_null()) body["grounding"] = result.grounding;

@@ -156,7 +156,8 @@ Message read_message(const Json& json, const std::string& where) {
   return {std::move(role), read_content(fields)};
 }
 
-GroundingOptions read_grounding(const RequestFields& request, GroundingOptions options, bool has_graph) {
+GroundingOptions read_grounding(const RequestFields& request, GroundingOptions options,
+                                bool has_graph) {
   const Json* value = request.find("grounding");
   if (!value) return options;
   const RequestFields fields(*value, "grounding");
@@ -164,7 +165,8 @@ GroundingOptions read_grounding(const RequestFields& request, GroundingOptions o
     const auto mode = grounding_mode_of(*name);
     if (!mode) unsupported(fields.path("mode"), *name, "off, auto, always, strict");
     const bool needs_graph = *mode == GroundingMode::kAlways || *mode == GroundingMode::kStrict;
-    if (needs_graph && !has_graph) unsupported(fields.path("mode"), *name, "off and auto: it was started without a graph");
+    if (needs_graph && !has_graph)
+      unsupported(fields.path("mode"), *name, "off and auto: it was started without a graph");
     options.mode = *mode;
   }
   if (const auto facts = fields.integer("max_facts", 1, 64)) options.max_facts = int(*facts);

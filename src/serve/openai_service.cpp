@@ -114,11 +114,16 @@ void OpenAiService::check_room(AnswerKind kind, const std::vector<int>& prompt,
 }
 
 void OpenAiService::chat(const Request& request, const Responder& responder) {
-  ChatRequest chat = parse_chat_request(request.body, generator_.default_sampling, generator_.default_grounding,
-                                        bool(generator_.generate_grounded));
+  ChatRequest chat =
+      parse_chat_request(request.body, generator_.default_sampling, generator_.default_grounding,
+                         bool(generator_.generate_grounded));
   check_model(chat.options.model);
   auto prompt = generator_.chat_prompt(chat.messages);
-  enqueue(responder, {AnswerKind::kChat, chat.options, {std::move(prompt)}, std::move(chat.messages), chat.grounding});
+  enqueue(responder, {AnswerKind::kChat,
+                      chat.options,
+                      {std::move(prompt)},
+                      std::move(chat.messages),
+                      chat.grounding});
 }
 
 void OpenAiService::complete(const Request& request, const Responder& responder) {
@@ -157,14 +162,18 @@ void OpenAiService::enqueue(const Responder& responder, Task task) {
   if (stream) responder.start_events();
 }
 
-GroundedReply OpenAiService::answer(const Task& task, const GenerateRequest& request, const Engine::OnPiece& on_piece,
-                                    std::stop_token stop) const {
-  const bool grounded = task.kind == AnswerKind::kChat && generator_.generate_grounded && task.grounding.mode != GroundingMode::kOff;
-  if (grounded) return generator_.generate_grounded(task.messages, request, task.grounding, on_piece, std::move(stop));
+GroundedReply OpenAiService::answer(const Task& task, const GenerateRequest& request,
+                                    const Engine::OnPiece& on_piece, std::stop_token stop) const {
+  const bool grounded = task.kind == AnswerKind::kChat && generator_.generate_grounded &&
+                        task.grounding.mode != GroundingMode::kOff;
+  if (grounded)
+    return generator_.generate_grounded(task.messages, request, task.grounding, on_piece,
+                                        std::move(stop));
   return {generator_.generate(request, on_piece, std::move(stop)), nullptr, nullptr};
 }
 
-void OpenAiService::generate(const Responder& responder, const AnswerWriter& writer, const Task& task) const {
+void OpenAiService::generate(const Responder& responder, const AnswerWriter& writer,
+                             const Task& task) const {
   const AnswerOptions& options = task.options;
   if (options.stream) responder.start_events();
   std::vector<GroundedReply> results;
@@ -246,7 +255,8 @@ void OpenAiService::detokenize(const Request& request, const Responder& responde
 void OpenAiService::health(const Responder& responder) const {
   Json graph;
   if (generator_.generate_grounded)
-    graph = {{"facts", generator_.facts}, {"mode", grounding_mode_name(generator_.default_grounding.mode)}};
+    graph = {{"facts", generator_.facts},
+             {"mode", grounding_mode_name(generator_.default_grounding.mode)}};
   Response response = json_response({{"status", stopping_() ? "stopping" : "ok"},
                                      {"model", generator_.name},
                                      {"running", queue_.running()},

@@ -43,7 +43,8 @@ class OpenAiService {
                   const AnswerOptions& options) const;
   Json model_json() const;
 
-  // The prompts become the choices of one answer. A chat has one; its messages are kept for what they name.
+  // The prompts become the choices of one answer. A chat has one; its messages are kept for what
+  // they name.
   struct Task {
     AnswerKind kind;
     AnswerOptions options;
@@ -53,8 +54,8 @@ class OpenAiService {
   };
   void enqueue(const Responder& responder, Task task);
   void generate(const Responder& responder, const AnswerWriter& writer, const Task& task) const;
-  GroundedReply answer(const Task& task, const GenerateRequest& request, const Engine::OnPiece& on_piece,
-                       std::stop_token stop) const;
+  GroundedReply answer(const Task& task, const GenerateRequest& request,
+                       const Engine::OnPiece& on_piece, std::stop_token stop) const;
 
   const Generator generator_;
   const ServiceOptions options_;

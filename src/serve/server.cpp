@@ -11,7 +11,8 @@ void serve(const ServeOptions& options,
   // First of all, so that a port in use is known before a large model is loaded.
   HttpServer http(options.http);
   Engine engine(options.model);
-  OpenAiService service(generator_of(engine, options.graph, options.grounding), options.service, [&] { return http.stopping(); });
+  OpenAiService service(generator_of(engine, options.graph, options.grounding), options.service,
+                        [&] { return http.stopping(); });
 
   std::vector<Route> routes = service.routes();
   const Handler page = [](const Request&, const Responder& r) { r.send(page_response()); };

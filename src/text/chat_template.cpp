@@ -35,8 +35,8 @@ constexpr const char* kDeepseek =
 {%- if add_generation_prompt -%}{{- '<｜Assistant｜>' -}}{%- endif -%}
 )";
 
-// Marks what is to be learnt of what the assistant says. Only markup can be a special token, so nobody's
-// words can open or close a turn.
+// Marks what is to be learnt of what the assistant says. Only markup can be a special token, so
+// nobody's words can open or close a turn.
 std::vector<uint8_t> learnt_tokens(const Tokenizer& tokenizer, const std::vector<Message>& messages,
                                    const std::vector<int>& ids) {
   const std::optional<int> assistant = tokenizer.token_id(kAssistant);

@@ -21,8 +21,8 @@ struct Template;
 struct Message {
   std::string role;  // "system", "user" or "assistant"
   std::string content;
-  // Bytes [first, second) of the content that we wrote ourselves as control tokens, such as <kg_e>, in
-  // order. Everything else stays text, whatever it looks like.
+  // Bytes [first, second) of the content that we wrote ourselves as control tokens, such as <kg_e>,
+  // in order. Everything else stays text, whatever it looks like.
   std::vector<std::pair<size_t, size_t>> markup = {};
   bool learn = true;  // of the assistant's messages in training: whether to learn to say this
 };
@@ -60,14 +60,14 @@ class ChatTemplate {
 std::string render_chat(const ChatTemplate& chat, const std::vector<Message>& messages,
                         bool add_generation_prompt);
 
-// The prompt as ids: the template's markup and that of the messages becomes special tokens, what else the
-// messages hold never does.
+// The prompt as ids: the template's markup and that of the messages becomes special tokens, what
+// else the messages hold never does.
 std::vector<int> encode_chat(const Tokenizer& tokenizer, const ChatTemplate& chat,
                              const std::vector<Message>& messages, bool add_generation_prompt);
 
 // For chat tuning. learn[i] != 0: ids[i] was said by the assistant, that is, stands after
-// <｜Assistant｜> up to and including the next end of sentence, and is no value of a look-up, which the
-// runtime writes.
+// <｜Assistant｜> up to and including the next end of sentence, and is no value of a look-up, which
+// the runtime writes.
 struct ChatTokens {
   std::vector<int> ids;
   std::vector<uint8_t> learn;  // as long as ids

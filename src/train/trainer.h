@@ -1,5 +1,6 @@
 // The training loop: draw a batch, forward, backward, guard, optimizer step, balance, log; validate
-// and save on the way. A run that is killed at any moment and started again ends with the same bits.
+// and save on the way. A run that is killed at any moment and started again ends with the same
+// bits.
 //
 // A run directory holds
 //   step-NNNNNNN/   checkpoints (train/checkpoint)
@@ -68,7 +69,8 @@ struct ValidationLoss {
 };
 
 // Main-head loss over the first `windows` windows of each source.
-std::vector<ValidationLoss> validation_loss(Model<float>& model, const std::vector<Windows>& sources, int64_t windows);
+std::vector<ValidationLoss> validation_loss(Model<float>& model,
+                                            const std::vector<Windows>& sources, int64_t windows);
 
 enum class TrainOutcome { kFinished, kInterrupted, kDiverged };
 
@@ -76,8 +78,8 @@ class Trainer {
  public:
   // `model` is fresh or holds the weights that this stage starts from; a checkpoint in `directory`
   // replaces them. `validation` windows are seq_len + 1 long, the mixture's seq_len + modules + 1.
-  Trainer(const TrainConfig& config, Model<float>& model, Mixture mixture, std::vector<Windows> validation,
-          fs::path directory);
+  Trainer(const TrainConfig& config, Model<float>& model, Mixture mixture,
+          std::vector<Windows> validation, fs::path directory);
 
   // Trains to the last step, or until `stop` becomes true: then the current step is finished, saved
   // and kInterrupted returned. Error(kUsage) when the checkpoint belongs to other settings.

@@ -39,8 +39,8 @@ TEST(SamplingOptions, a_value_out_of_range_is_a_usage_error) {
 
 // Runs in an empty directory of its own: ./models is looked up from there.
 TEST(FindModel, takes_what_is_named_else_the_newest) {
-  const fs::path before = fs::current_path(),
-                 work = fs::path(testing::TempDir()) / fmt::format("find_model_test_{}", ::getpid());
+  const fs::path before = fs::current_path(), work = fs::path(testing::TempDir()) /
+                                                     fmt::format("find_model_test_{}", ::getpid());
   fs::remove_all(work);
   fs::create_directories(work);
   fs::current_path(work);

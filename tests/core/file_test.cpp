@@ -9,7 +9,8 @@ namespace shenhong {
 namespace {
 
 struct Directory {
-  fs::path path = fs::temp_directory_path() / fs::path("shenhong_file_test_" + std::to_string(::getpid()));
+  fs::path path =
+      fs::temp_directory_path() / fs::path("shenhong_file_test_" + std::to_string(::getpid()));
   ~Directory() { fs::remove_all(path); }
 };
 

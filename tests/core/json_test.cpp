@@ -18,11 +18,14 @@ std::string error_of(const std::function<void()>& run) {
 }
 
 TEST(Json, broken_text_is_reported_with_line_and_column) {
-  EXPECT_TRUE(error_of([] { parse_json("{\n \"a\": ]}", "x.json"); }).starts_with("x.json:2:7: not valid JSON"));
+  EXPECT_TRUE(error_of([] {
+                parse_json("{\n \"a\": ]}", "x.json");
+              }).starts_with("x.json:2:7: not valid JSON"));
 }
 
 TEST(Json, a_key_given_twice_is_refused) {
-  EXPECT_EQ(error_of([] { parse_json(R"({"a":1,"a":2})", "x.json"); }), "x.json: key 'a' is given twice");
+  EXPECT_EQ(error_of([] { parse_json(R"({"a":1,"a":2})", "x.json"); }),
+            "x.json: key 'a' is given twice");
 }
 
 TEST(Json, nesting_is_bounded) {
@@ -65,14 +68,21 @@ TEST(Fields, json_round_trips) {
 
 TEST(Fields, an_unknown_key_lists_the_known_ones) {
   Outer o;
-  EXPECT_EQ(error_of([&] { fields_from_json(o, Json{{"stepz", 1}}, "recipe [x]"); }),
+  EXPECT_EQ(error_of([&] {
+              fields_from_json(o, Json{{"stepz", 1}}, "recipe [x]");
+            }),
             "recipe [x]: unknown key 'stepz'; known: steps, name, inner");
 }
 
 TEST(Fields, a_value_of_the_wrong_type_is_named) {
   Outer o;
-  EXPECT_EQ(error_of([&] { fields_from_json(o, Json{{"steps", 1.5}}, "r"); }), "r: steps = 1.5: want an integer");
-  EXPECT_EQ(error_of([&] { fields_from_json(o, Json{{"inner", {{"lr", "a"}}}}, "r"); }),
+  EXPECT_EQ(error_of([&] {
+              fields_from_json(o, Json{{"steps", 1.5}}, "r");
+            }),
+            "r: steps = 1.5: want an integer");
+  EXPECT_EQ(error_of([&] {
+              fields_from_json(o, Json{{"inner", {{"lr", "a"}}}}, "r");
+            }),
             "r.inner: lr = \"a\": want a number");
 }
 

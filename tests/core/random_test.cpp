@@ -7,7 +7,8 @@
 
 namespace shenhong {
 
-// The first block of zeros and of all ones, from the known-answer file of the Random123 distribution.
+// The first block of zeros and of all ones, from the known-answer file of the Random123
+// distribution.
 TEST(Random, philox_gives_the_published_numbers) {
   EXPECT_EQ(philox(0, 0, 0), (Philox{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
   EXPECT_EQ(philox(~0ull, ~0ull, ~0ull), (Philox{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));

@@ -90,7 +90,8 @@ TEST(Clean, the_heading_of_a_poem_gains_form_and_rhyme) {
   const std::string lines = "\n床前明月光，疑是地上霜。\n举头望明月，低头思故乡。";
   EXPECT_EQ(cleaned("诗", "《静夜思》唐·李白" + lines), "《静夜思》唐·李白·五绝·阳韵" + lines);
   EXPECT_EQ(cleaned("诗", "《静夜思》" + lines), "《静夜思》五绝·阳韵" + lines);
-  for (const std::string same : {"《静夜思》唐·李白\n床前明月光，疑是地上雪。", "《静夜思》唐·李白", "静夜思"})
+  for (const std::string same :
+       {"《静夜思》唐·李白\n床前明月光，疑是地上雪。", "《静夜思》唐·李白", "静夜思"})
     EXPECT_EQ(cleaned("诗", same), same);
   EXPECT_EQ(cleaned("词", "《生查子》" + lines), "《生查子》" + lines);
 }

@@ -79,7 +79,8 @@ TEST(Corpus, a_ci_is_named_by_its_tune_and_keeps_repeated_lines) {
 TEST(Corpus, chapters_carry_their_book_and_the_dynasty_beside_their_author) {
   const auto documents = read_fixture(poetry(true), "primer.json");
   ASSERT_EQ(documents.size(), 2u);
-  EXPECT_TRUE(documents[0].text.starts_with("《千家诗·春眠》唐·孟浩然·五绝·第八部仄声\n春眠不觉晓"));
+  EXPECT_TRUE(
+      documents[0].text.starts_with("《千家诗·春眠》唐·孟浩然·五绝·第八部仄声\n春眠不觉晓"));
   EXPECT_TRUE(documents[1].text.starts_with("《千家诗·郑伯克段于鄢》先秦·左丘明\n"));
   EXPECT_EQ(documents[1].meta["book"], "千家诗");
 }

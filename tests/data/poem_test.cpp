@@ -68,17 +68,22 @@ TEST(Poem, form_and_rhyme_are_named_when_the_even_lines_rhyme) {
   EXPECT_EQ(form_and_rhyme(lines), "五绝·阳韵");
   EXPECT_EQ(form_and_rhyme(parse_poem("千山鸟飞绝，万径人踪灭。孤舟蓑笠翁，独钓寒江雪。").lines),
             "五绝·第十八部入声");
-  EXPECT_EQ(form_and_rhyme(parse_poem("床前明月光，疑是地上雪。举头望明月，低头思故乡。").lines), "");
+  EXPECT_EQ(form_and_rhyme(parse_poem("床前明月光，疑是地上雪。举头望明月，低头思故乡。").lines),
+            "");
   EXPECT_EQ(form_and_rhyme({}), "");
   EXPECT_EQ(rhyme_plan(lines), "五绝·阳韵·霜乡");
   EXPECT_EQ(rhyme_plan({}), "");
 }
 
 TEST(Poem, form_and_rhyme_in_the_heading_are_no_line) {
-  const Poem poem = parse_poem("《静夜思》五绝·阳韵\n床前明月光，疑是地上霜。\n举头望明月，低头思故乡。");
+  const Poem poem =
+      parse_poem("《静夜思》五绝·阳韵\n床前明月光，疑是地上霜。\n举头望明月，低头思故乡。");
   EXPECT_EQ(poem.title, "静夜思");
   EXPECT_EQ(poem.lines, parse_poem(kQuietNight).lines);
-  EXPECT_EQ(parse_poem("《静夜思》五绝·阳韵·霜乡\n床前明月光，疑是地上霜。\n举头望明月，低头思故乡。").lines, poem.lines);
+  EXPECT_EQ(
+      parse_poem("《静夜思》五绝·阳韵·霜乡\n床前明月光，疑是地上霜。\n举头望明月，低头思故乡。")
+          .lines,
+      poem.lines);
   // What merely stands on the heading's row is one.
   EXPECT_EQ(parse_poem("《静夜思》床前明月光，疑是地上霜。").lines.size(), 2u);
 }
@@ -138,7 +143,8 @@ TEST(LineIndex, damage_is_an_error_that_names_the_file) {
       LineIndex::load(path);
       FAIL() << "loaded " << bytes.size() << " bytes";
     } catch (const Error& error) {
-      EXPECT_NE(std::string(error.what()).find(fmt::format("damaged_{}.idx", ::getpid())), std::string::npos);
+      EXPECT_NE(std::string(error.what()).find(fmt::format("damaged_{}.idx", ::getpid())),
+                std::string::npos);
     }
   }
 }

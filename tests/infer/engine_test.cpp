@@ -244,7 +244,8 @@ TEST_F(EngineTest, generation_config_sets_sampling_and_end_tokens) {
 }
 
 TEST_F(EngineTest, a_tokenizer_larger_than_the_model_is_refused) {
-  const fs::path broken = fs::path(testing::TempDir()) / fmt::format("engine_test_contradiction_{}", ::getpid());
+  const fs::path broken =
+      fs::path(testing::TempDir()) / fmt::format("engine_test_contradiction_{}", ::getpid());
   fs::copy(directory_, broken, fs::copy_options::overwrite_existing | fs::copy_options::recursive);
   ModelConfig config = read_config(directory_ / "config.json");
   config.vocab_size = 290;

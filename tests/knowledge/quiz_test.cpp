@@ -58,7 +58,8 @@ TEST(Quiz, asks_what_the_graph_answers) {
       EXPECT_EQ(question->hops.size(), kind == int(QuestionKind::kTwoHops) ? 2u : 1u);
       EXPECT_NE(question->text.find(question->hops[0].entity), std::string::npos) << question->text;
       EXPECT_EQ(question->text.find('{'), std::string::npos) << question->text;
-      EXPECT_EQ(question->hops.back().values.empty(), !is_answerable(question->kind)) << question->text;
+      EXPECT_EQ(question->hops.back().values.empty(), !is_answerable(question->kind))
+          << question->text;
       const auto bearers = world.graph->linker.bearers(question->hops[0].entity);
       EXPECT_EQ(bearers.size(), question->kind == QuestionKind::kUnknownEntity ? 0u : 1u);
       if (!is_answerable(question->kind)) continue;
@@ -72,7 +73,8 @@ TEST(Quiz, the_chain_of_two_hops_holds_together) {
   World world;
   for (uint64_t i = 0; i < 30; ++i) {
     Dice dice(2, i);
-    const auto question = world.quiz->ask(QuestionKind::kTwoHops, Language::kChinese, Split::kTrain, dice);
+    const auto question =
+        world.quiz->ask(QuestionKind::kTwoHops, Language::kChinese, Split::kTrain, dice);
     ASSERT_TRUE(question);
     ASSERT_EQ(question->hops[0].values.size(), 1u);
     EXPECT_EQ(question->hops[0].values[0], question->hops[1].entity);
@@ -102,14 +104,18 @@ TEST(Questions, train_and_test_share_no_phrasing) {
   const auto disjoint = [&](const BySplit<Phrase>& lists) {
     for (const Language language : {Language::kChinese, Language::kEnglish}) {
       const auto train = sentences(lists.of(Split::kTrain, language));
-      for (const std::string& test : sentences(lists.of(Split::kTest, language))) EXPECT_FALSE(train.contains(test)) << test;
+      for (const std::string& test : sentences(lists.of(Split::kTest, language)))
+        EXPECT_FALSE(train.contains(test)) << test;
     }
   };
   for (const auto& [name, phrasings] : questions.relations) {
     disjoint(phrasings.forward);
     disjoint(phrasings.inverse);
     for (const Language language : {Language::kChinese, Language::kEnglish})
-      EXPECT_GE(phrasings.forward.of(Split::kTrain, language).size() + phrasings.forward.of(Split::kTest, language).size(), 10u) << name;
+      EXPECT_GE(phrasings.forward.of(Split::kTrain, language).size() +
+                    phrasings.forward.of(Split::kTest, language).size(),
+                10u)
+          << name;
   }
   disjoint(questions.two_hops);
   disjoint(questions.generic);
@@ -123,7 +129,8 @@ TEST(Questions, say_which_entry_is_wrong) {
     write_file(scratch / "q.toml", text);
     return error_of([&] { Questions::read(scratch / "q.toml"); });
   };
-  EXPECT_NE(fault("[relation.born]\nzh = ['谁生']\n").find("want the slots {s}"), std::string::npos);
+  EXPECT_NE(fault("[relation.born]\nzh = ['谁生']\n").find("want the slots {s}"),
+            std::string::npos);
   EXPECT_NE(fault("[relation.born]\nzh = ['{s}生']\n").find("has no list 'en'"), std::string::npos);
   EXPECT_NE(fault("x = 1\n").find("has no table [relation]"), std::string::npos);
 }
@@ -135,7 +142,8 @@ TEST(LookUp, chooses_by_trust_and_language_and_tells_of_disagreement) {
   Relations relations(store);
   LookUp look_up(store, relations);
   const TermId poet = store.find(entity("李白"));
-  const Direction occupation{store.find(relation("occupation")), false}, born{store.find(relation("born")), false};
+  const Direction occupation{store.find(relation("occupation")), false},
+      born{store.find(relation("born")), false};
   const auto chinese = look_up.values(poet, occupation, Language::kChinese);
   ASSERT_EQ(chinese.size(), 1u);
   EXPECT_EQ(chinese[0].text, "唐代诗人");
@@ -145,7 +153,8 @@ TEST(LookUp, chooses_by_trust_and_language_and_tells_of_disagreement) {
   batch.add(entity("李白"), relation("born"), Term::integer(699), {"another", 1, "", ""});
   batch.finish();
   EXPECT_TRUE(look_up.disagree(born, look_up.values(poet, born, Language::kChinese)));
-  EXPECT_TRUE(look_up.values(poet, {store.find(relation("author")), false}, Language::kChinese).empty());
+  EXPECT_TRUE(
+      look_up.values(poet, {store.find(relation("author")), false}, Language::kChinese).empty());
 }
 
 }  // namespace

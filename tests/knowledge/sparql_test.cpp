@@ -14,11 +14,12 @@
 namespace shenhong {
 namespace {
 
-// Answers every connection with the same bytes and remembers what was asked; an empty answer: it says nothing until the
-// asker goes away.
+// Answers every connection with the same bytes and remembers what was asked; an empty answer: it
+// says nothing until the asker goes away.
 class Endpoint {
  public:
-  explicit Endpoint(std::string answer) : answer_(std::move(answer)), socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+  explicit Endpoint(std::string answer)
+      : answer_(std::move(answer)), socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -34,7 +35,9 @@ class Endpoint {
     thread_.join();
     ::close(socket_);
   }
-  EndpointConfig config() const { return {fmt::format("http://127.0.0.1:{}/sparql", port_), true, ""}; }
+  EndpointConfig config() const {
+    return {fmt::format("http://127.0.0.1:{}/sparql", port_), true, ""};
+  }
   const std::string& asked() const { return asked_; }
   int requests() const { return requests_; }
 
@@ -49,7 +52,8 @@ class Endpoint {
         if (got <= 0) break;
         request.append(piece, size_t(got));
         const size_t head = request.find("\r\n\r\n"), length = request.find("Content-Length: ");
-        if (head != request.npos && length != request.npos) want = head + 4 + std::stoul(request.substr(length + 16));
+        if (head != request.npos && length != request.npos)
+          want = head + 4 + std::stoul(request.substr(length + 16));
       }
       asked_ = request;
       ++requests_;
@@ -67,16 +71,20 @@ class Endpoint {
   std::thread thread_;
 };
 
-std::string reply(const std::string& body, const std::string& type = "application/sparql-results+json", const std::string& more = "",
-                  size_t claimed = 0) {
-  return fmt::format("HTTP/1.1 200 OK\r\nContent-Type: {}\r\nContent-Length: {}\r\n{}Connection: close\r\n\r\n{}", type,
-                     claimed ? claimed : body.size(), more, body);
+std::string reply(const std::string& body,
+                  const std::string& type = "application/sparql-results+json",
+                  const std::string& more = "", size_t claimed = 0) {
+  return fmt::format(
+      "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nContent-Length: {}\r\n{}Connection: close\r\n\r\n{}",
+      type, claimed ? claimed : body.size(), more, body);
 }
 
 std::string row(const std::string& variable, const std::string& type, const std::string& value) {
   return fmt::format(R"({{"{}":{{"type":"{}","value":"{}"}}}})", variable, type, value);
 }
-std::string results(const std::string& rows) { return R"({"head":{"vars":["o"]},"results":{"bindings":[)" + rows + "]}}"; }
+std::string results(const std::string& rows) {
+  return R"({"head":{"vars":["o"]},"results":{"bindings":[)" + rows + "]}}";
+}
 
 RemoteAnswer ask(const std::string& answer, SparqlEndpoint::Limits limits = {}) {
   const Endpoint endpoint(answer);
@@ -84,10 +92,11 @@ RemoteAnswer ask(const std::string& answer, SparqlEndpoint::Limits limits = {}) 
 }
 
 TEST(Sparql, reads_rows_of_terms) {
-  const RemoteAnswer answer = ask(reply(results(row("o", "literal", "701") + "," + row("o", "uri", "urn:x:y") + "," +
-                                                row("o", "bnode", "b0") + "," + row("o", "uri", "not an iri") + "," +
-                                                R"({"o":{"type":"typed-literal","datatype":"http://www.w3.org/2001/XMLSchema#integer","value":"7"}},)" +
-                                                R"({"o":{"type":"literal","xml:lang":"zh-Hans","value":"唐"}})")));
+  const RemoteAnswer answer = ask(reply(results(
+      row("o", "literal", "701") + "," + row("o", "uri", "urn:x:y") + "," +
+      row("o", "bnode", "b0") + "," + row("o", "uri", "not an iri") + "," +
+      R"({"o":{"type":"typed-literal","datatype":"http://www.w3.org/2001/XMLSchema#integer","value":"7"}},)" +
+      R"({"o":{"type":"literal","xml:lang":"zh-Hans","value":"唐"}})")));
   EXPECT_EQ(answer.status, RemoteStatus::kOk) << answer.fault;
   ASSERT_EQ(answer.rows.size(), 4u) << "the blank node and what is no IRI are left out";
   EXPECT_EQ(answer.rows[0][0], Term::text("701"));
@@ -106,16 +115,26 @@ TEST(Sparql, what_a_server_does_wrong_is_told_apart) {
   };
   const Case cases[] = {
       {"hangs", "", RemoteStatus::kTimeout, "no answer within 300 ms"},
-      {"redirects", "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", RemoteStatus::kRefused, "redirects"},
-      {"breaks off", reply(good, "application/sparql-results+json", "", good.size() + 50), RemoteStatus::kBadAnswer, "breaks off"},
-      {"cuts its JSON", reply(good.substr(0, good.size() - 5)), RemoteStatus::kBadAnswer, "not complete JSON"},
+      {"redirects",
+       "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
+       RemoteStatus::kRefused, "redirects"},
+      {"breaks off", reply(good, "application/sparql-results+json", "", good.size() + 50),
+       RemoteStatus::kBadAnswer, "breaks off"},
+      {"cuts its JSON", reply(good.substr(0, good.size() - 5)), RemoteStatus::kBadAnswer,
+       "not complete JSON"},
       {"lies about its type", reply("<html>", "text/html"), RemoteStatus::kBadAnswer, "text/html"},
-      {"says it is JSON and is not", reply("<html>"), RemoteStatus::kBadAnswer, "not complete JSON"},
+      {"says it is JSON and is not", reply("<html>"), RemoteStatus::kBadAnswer,
+       "not complete JSON"},
       {"is another JSON", reply("{}"), RemoteStatus::kBadAnswer, "no results.bindings"},
-      {"fails", "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", RemoteStatus::kBadAnswer, "HTTP 500"},
-      {"is too large", reply(std::string(5000, ' ') + good), RemoteStatus::kTruncated, "larger than 4000"},
-      {"cuts its rows and says so", reply(good, "application/json", "X-SPARQL-MaxRows: 1\r\n"), RemoteStatus::kTruncated, "more than 1 rows"},
-      {"cuts its rows in silence", reply(results(row("o", "literal", "1") + "," + row("o", "literal", "2") + "," + row("o", "literal", "3"))),
+      {"fails", "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", RemoteStatus::kBadAnswer,
+       "HTTP 500"},
+      {"is too large", reply(std::string(5000, ' ') + good), RemoteStatus::kTruncated,
+       "larger than 4000"},
+      {"cuts its rows and says so", reply(good, "application/json", "X-SPARQL-MaxRows: 1\r\n"),
+       RemoteStatus::kTruncated, "more than 1 rows"},
+      {"cuts its rows in silence",
+       reply(results(row("o", "literal", "1") + "," + row("o", "literal", "2") + "," +
+                     row("o", "literal", "3"))),
        RemoteStatus::kTruncated, "more than 3 rows"},
   };
   SparqlEndpoint::Limits limits;
@@ -134,7 +153,8 @@ TEST(Sparql, a_name_cannot_leave_its_quotes) {
   const Endpoint endpoint(reply(results("")));
   SparqlEndpoint(endpoint.config()).bearers("x\" } ; DROP GRAPH <urn:g> #\n\\");
   // Form-encoded: a quotation mark inside the literal follows a backslash.
-  EXPECT_NE(endpoint.asked().find("x%5C%22%20%7D%20%3B%20DROP"), std::string::npos) << endpoint.asked();
+  EXPECT_NE(endpoint.asked().find("x%5C%22%20%7D%20%3B%20DROP"), std::string::npos)
+      << endpoint.asked();
   EXPECT_NE(endpoint.asked().find("%5Cn%5C%5C%22"), std::string::npos) << endpoint.asked();
   EXPECT_NE(endpoint.asked().find("application/x-www-form-urlencoded"), std::string::npos);
 }
@@ -148,7 +168,11 @@ TEST(Sparql, private_addresses_are_asked_only_when_meant) {
   EXPECT_NE(answer.fault.find("--allow-private"), std::string::npos);
   EXPECT_EQ(endpoint.requests(), 0);
   for (const char* bad : {"ftp://x.org/", "file:///etc/passwd", "", "http://a b/"})
-    EXPECT_NE(error_of([&] { SparqlEndpoint({bad, true, ""}); }).find("SPARQL endpoint"), std::string::npos) << bad;
+    EXPECT_NE(error_of([&] {
+                SparqlEndpoint({bad, true, ""});
+              }).find("SPARQL endpoint"),
+              std::string::npos)
+        << bad;
 }
 
 TEST(Remote, a_fact_that_is_not_here_is_fetched_once_and_kept_with_its_source) {
@@ -168,7 +192,9 @@ TEST(Remote, a_fact_that_is_not_here_is_fetched_once_and_kept_with_its_source) {
   }
   EXPECT_EQ(endpoint.requests(), 1);
   // What is known here is not asked for.
-  EXPECT_FALSE(graph.look_up.values(poet, {graph.store.find(relation("dynasty")), false}, Language::kChinese).empty());
+  EXPECT_FALSE(
+      graph.look_up.values(poet, {graph.store.find(relation("dynasty")), false}, Language::kChinese)
+          .empty());
   EXPECT_EQ(endpoint.requests(), 1);
 }
 
@@ -177,10 +203,12 @@ TEST(Remote, a_server_that_fails_is_left_alone_and_local_facts_still_answer) {
   const Endpoint endpoint("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
   Graph graph(poets_store(scratch), SparqlEndpoint(endpoint.config()));
   const TermId poet = graph.store.find(entity("李白"));
-  const Direction author{graph.store.find(relation("author")), false}, dynasty{graph.store.find(relation("dynasty")), false};
+  const Direction author{graph.store.find(relation("author")), false},
+      dynasty{graph.store.find(relation("dynasty")), false};
   EXPECT_TRUE(graph.look_up.values(poet, author, Language::kChinese).empty());
   EXPECT_EQ(graph.remote->status(), RemoteStatus::kBadAnswer);
-  EXPECT_TRUE(graph.look_up.values(graph.store.find(entity("孔子")), author, Language::kChinese).empty());
+  EXPECT_TRUE(
+      graph.look_up.values(graph.store.find(entity("孔子")), author, Language::kChinese).empty());
   EXPECT_TRUE(graph.remote->bearers("无名").empty());
   EXPECT_EQ(endpoint.requests(), 1);
   EXPECT_EQ(graph.look_up.values(poet, dynasty, Language::kChinese)[0].text, "唐朝");

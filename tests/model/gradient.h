@@ -15,8 +15,9 @@ namespace shenhong {
 
 // Compares `analytic` with d loss / d value by central differences, at up to `probes` places spread
 // over the tensor. The error is relative to the tensor's largest gradient, bounded by 1e-6 (A12).
-inline void expect_gradient(const std::string& name, Buffer<double>& value, const Buffer<double>& analytic,
-                            const std::function<double()>& loss, int probes = 24, double bound = 1e-6) {
+inline void expect_gradient(const std::string& name, Buffer<double>& value,
+                            const Buffer<double>& analytic, const std::function<double()>& loss,
+                            int probes = 24, double bound = 1e-6) {
   double scale = 0;
   for (const double g : analytic) scale = std::max(scale, std::abs(g));
   ASSERT_GT(scale, 0) << name << ": no gradient at all";
@@ -30,10 +31,12 @@ inline void expect_gradient(const std::string& name, Buffer<double>& value, cons
       return loss();
     };
     const double step = 40 * h;
-    const double numeric = (8 * (at(step) - at(-step)) - (at(2 * step) - at(-2 * step))) / (12 * step);
+    const double numeric =
+        (8 * (at(step) - at(-step)) - (at(2 * step) - at(-2 * step))) / (12 * step);
     value[i] = kept;
     EXPECT_LE(std::abs(numeric - analytic[i]), bound * scale)
-        << name << "[" << i << "]: analytic " << analytic[i] << ", numeric " << numeric << ", largest " << scale;
+        << name << "[" << i << "]: analytic " << analytic[i] << ", numeric " << numeric
+        << ", largest " << scale;
   }
 }
 

@@ -46,7 +46,8 @@ class Gradients : public testing::TestWithParam<Case> {};
 
 // A12: every parameter of every variant, by central differences in double.
 TEST_P(Gradients, agree_with_central_differences) {
-  set_thread_count(1);  // thousands of tiny passes: handing them to threads would cost more than they do
+  set_thread_count(
+      1);  // thousands of tiny passes: handing them to threads would cost more than they do
   ModelConfig config = toy_config();
   GetParam().change(config);
   Model<double> model(config);
@@ -68,7 +69,8 @@ TEST_P(Gradients, agree_with_central_differences) {
       return;
     }
     // An expert that no token chose has no gradient; central differences agree trivially.
-    if (p.name.find(".experts.") != p.name.npos && std::all_of(p.grad.begin(), p.grad.end(), [](double g) { return g == 0; }))
+    if (p.name.find(".experts.") != p.name.npos &&
+        std::all_of(p.grad.begin(), p.grad.end(), [](double g) { return g == 0; }))
       return;
     expect_gradient(p.name, p.value, p.grad, loss, 8);
   });

@@ -33,7 +33,8 @@ inline Batch toy_batch(const ModelConfig& c, int B, int T, uint64_t seed = 1) {
   const int row = T + c.num_nextn_predict_layers;
   for (int i = 0; i < B * row; ++i) {
     batch.tokens.push_back(int(uniform_below(c.vocab_size, seed, 1, i)));
-    batch.targets.push_back(i % 7 == 3 ? Batch::kIgnore : int(uniform_below(c.vocab_size, seed, 2, i)));
+    batch.targets.push_back(i % 7 == 3 ? Batch::kIgnore
+                                       : int(uniform_below(c.vocab_size, seed, 2, i)));
   }
   return batch;
 }

@@ -278,15 +278,18 @@ Generator grounded_generator(std::string* mode) {
   Generator g = fake_generator({"plain"});
   g.facts = 7;
   g.generate_grounded = [mode](const std::vector<Message>& messages, const GenerateRequest& request,
-                               const GroundingOptions& options, const Engine::OnPiece& on_piece, std::stop_token) {
+                               const GroundingOptions& options, const Engine::OnPiece& on_piece,
+                               std::stop_token) {
     EXPECT_EQ(messages.back().content, "hi");
     EXPECT_FALSE(request.prompt.empty());
-    *mode = fmt::format("{} {} {}", grounding_mode_name(options.mode), options.max_facts, options.as_of);
+    *mode = fmt::format("{} {} {}", grounding_mode_name(options.mode), options.max_facts,
+                        options.as_of);
     GroundedReply reply;
     reply.text = "a[1]";
     reply.tokens = {1, 2, 3};
     on_piece(reply.text);
-    reply.annotations = parse_json(R"([{"type":"kg_citation","index":1,"start_index":1,"end_index":4}])", "test");
+    reply.annotations =
+        parse_json(R"([{"type":"kg_citation","index":1,"start_index":1,"end_index":4}])", "test");
     reply.grounding = parse_json(R"({"decision":"retrieved","fact_tokens":2})", "test");
     return reply;
   };
@@ -311,8 +314,10 @@ TEST(OpenAiService, a_grounded_answer_carries_its_citations) {
   EXPECT_EQ(last["choices"][0]["finish_reason"], "stop");
   EXPECT_EQ(last["grounding"]["fact_tokens"], 2);
 
-  EXPECT_NE(service.ask(get("/health")).find(R"("graph":{"facts":7,"mode":"auto"})"), std::string::npos);
-  const Json off = parse_json(body_of(service.ask(chat(R"(,"grounding":{"mode":"off"})"))), "answer");
+  EXPECT_NE(service.ask(get("/health")).find(R"("graph":{"facts":7,"mode":"auto"})"),
+            std::string::npos);
+  const Json off =
+      parse_json(body_of(service.ask(chat(R"(,"grounding":{"mode":"off"})"))), "answer");
   EXPECT_EQ(off["choices"][0]["message"]["content"], "plain");
   EXPECT_FALSE(off.contains("grounding"));
 }
@@ -321,7 +326,8 @@ TEST(OpenAiService, grounding_that_cannot_be_honoured_is_refused_by_name) {
   RunningService service(fake_generator({"a"}));
   for (const char* fine : {R"({"mode":"off"})", R"({"mode":"auto"})", "{}", "null"})
     EXPECT_EQ(status_of(service.ask(chat(fmt::format(",\"grounding\":{}", fine)))), 200) << fine;
-  for (const char* bad : {R"({"mode":"strict"})", R"({"mode":"loose"})", R"({"mode":5})", R"({"max_facts":0})", "[]"}) {
+  for (const char* bad : {R"({"mode":"strict"})", R"({"mode":"loose"})", R"({"mode":5})",
+                          R"({"max_facts":0})", "[]"}) {
     const std::string answer = service.ask(chat(fmt::format(",\"grounding\":{}", bad)));
     EXPECT_EQ(status_of(answer), 400) << bad;
     EXPECT_NE(answer.find("grounding"), std::string::npos) << answer;

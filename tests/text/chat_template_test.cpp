@@ -119,7 +119,8 @@ TEST(Chat, an_unknown_role_is_a_wrong_request) {
 }
 
 TEST(Chat, a_model_directory_is_written_and_read_back) {
-  const fs::path directory = fs::temp_directory_path() / fmt::format("shenhong_chat_test_{}", ::getpid());
+  const fs::path directory =
+      fs::temp_directory_path() / fmt::format("shenhong_chat_test_{}", ::getpid());
   save_tokenizer_files(small_tokenizer(), ChatTemplate::deepseek(), directory);
   EXPECT_EQ(ChatTemplate::load(directory).text(), ChatTemplate::deepseek().text());
   EXPECT_EQ(Tokenizer::load(directory / "tokenizer.json").json(), small_tokenizer().json());

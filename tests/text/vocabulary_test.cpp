@@ -21,7 +21,8 @@ std::string fault(const std::function<void(Json&)>& plant) {
 }
 
 TEST(Vocabulary, a_saved_tokenizer_is_read_back_the_same) {
-  const fs::path path = fs::temp_directory_path() / fmt::format("shenhong_text_test_{}", ::getpid()) / "tokenizer.json";
+  const fs::path path = fs::temp_directory_path() /
+                        fmt::format("shenhong_text_test_{}", ::getpid()) / "tokenizer.json";
   small_tokenizer().save(path);
   const Tokenizer loaded = Tokenizer::load(path);
   fs::remove_all(path.parent_path());

@@ -45,7 +45,8 @@ class TrainerTest : public testing::Test {
       ShardWriter writer(root / "text", split, {40, 7, 0, 1});
       for (int document = 0; document < 60; ++document) {
         std::vector<int> tokens{0};
-        for (int i = 0; i < 11; ++i) tokens.push_back(2 + int(uniform_below(6, fnv1a(split), document, i)) * (1 + i % 5));
+        for (int i = 0; i < 11; ++i)
+          tokens.push_back(2 + int(uniform_below(6, fnv1a(split), document, i)) * (1 + i % 5));
         tokens.push_back(1);
         writer.add(tokens, 30);
       }
@@ -54,13 +55,16 @@ class TrainerTest : public testing::Test {
   }
   void TearDown() override { fs::remove_all(root); }
 
-  // The weights after run(s) in `directory`; `stops` lists steps after which the run is asked to stop.
+  // The weights after run(s) in `directory`; `stops` lists steps after which the run is asked to
+  // stop.
   std::vector<float> train(const std::string& directory, std::vector<int64_t> stops) {
     std::vector<float> weights;
     for (size_t part = 0; part <= stops.size(); ++part) {
       Model<float> model(shape);
       model.initialize(config.seed);
-      const auto source = [&](const char* split) { return std::make_shared<TokenSource>(root / "text", split); };
+      const auto source = [&](const char* split) {
+        return std::make_shared<TokenSource>(root / "text", split);
+      };
       Mixture mixture({{source("train"), 1.0}}, config.seq_len + 2, config.seed);
       std::vector<Windows> validation;
       validation.emplace_back(source("valid"), config.seq_len + 2, Packing::kStream, config.seed);
@@ -72,7 +76,9 @@ class TrainerTest : public testing::Test {
       }
       losses = trainer.validation();
       weights.clear();
-      model.for_each_parameter([&](const Parameter<float>& p) { weights.insert(weights.end(), p.value.begin(), p.value.end()); });
+      model.for_each_parameter([&](const Parameter<float>& p) {
+        weights.insert(weights.end(), p.value.begin(), p.value.end());
+      });
     }
     return weights;
   }
@@ -136,7 +142,8 @@ TEST_F(TrainerTest, how_often_a_run_logs_validates_and_saves_may_change_on_the_w
   config.keep_checkpoints = 10;
   const std::vector<float> straight = train("run", {});
   for (const auto& entry : fs::directory_iterator(root / "run"))
-    if (entry.is_directory() && entry.path().filename() > "step-0000004") fs::remove_all(entry.path());
+    if (entry.is_directory() && entry.path().filename() > "step-0000004")
+      fs::remove_all(entry.path());
   config.save_every = 3;
   config.log_every = config.validate_every = 1;
   config.keep_checkpoints = 1;
