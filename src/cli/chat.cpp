@@ -15,6 +15,7 @@
 #include "cli/sampling_options.h"
 #include "cli/verbs.h"
 #include "grounding/grounded_answer.h"
+#include "grounding/lookup_text.h"
 #include "text/utf8.h"
 
 namespace shenhong {
@@ -175,9 +176,10 @@ void Chat::fit_prompt() {
 void Chat::print_citations(const GroundedAnswer& answer) {
   for (size_t i = 0; i < answer.trace.citations.size(); ++i) {
     const CitedFact& cited = answer.trace.citations[i];
+    if (cited.end > answer.text.size()) break;
     const Source source = graph_->store.source(cited.fact.source);
     fmt::print("  [{}] {} · {} · {} — {}\n", i + 1, cited.subject, cited.relation, cited.object,
-               source.name);
+               shown_value(source.name));
   }
 }
 
@@ -225,7 +227,7 @@ void add_chat(CLI::App& app) {
       "  shenhong chat --model models/mini --temperature 0.7 --seed 42");
   verb->callback([options] {
     Engine engine(find_model(options->model));
-    const std::unique_ptr<Graph> graph = options->grounding.open();
+    const std::unique_ptr<Graph> graph = options->grounding.open(engine);
     Chat(engine, graph.get(), *options).run();
   });
 }

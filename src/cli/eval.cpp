@@ -102,7 +102,7 @@ void add_eval(CLI::App& app) {
   facts->add_option("--graph", options->facts.graph,
                     "ask about a copy of this graph instead of invented worlds");
   facts->add_option("--people", options->facts.people, "size of a world")
-      ->check(CLI::Range(40, 100000))
+      ->check(CLI::Range(40, 50000))
       ->capture_default_str();
   facts
       ->add_option("--arms", options->facts.arms,

@@ -57,7 +57,7 @@ void print_json(const GroundedAnswer& result, uint64_t seed, Graph* graph, Groun
 
 void generate(const Options& options) {
   Engine engine(find_model(options.model));
-  const std::unique_ptr<Graph> graph = options.raw ? nullptr : options.grounding.open();
+  const std::unique_ptr<Graph> graph = options.raw ? nullptr : options.grounding.open(engine);
   const GroundingOptions grounding = options.grounding.options();
   GenerateRequest request;
   request.max_tokens = options.max_tokens;

@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "core/error.h"
+#include "knowledge/attached.h"
 
 namespace shenhong {
 
@@ -12,11 +13,11 @@ fs::path default_graph() {
 }
 
 std::unique_ptr<Graph> open_graph(const fs::path& path) {
-  Store store = Store::open(path);
-  store.check();
-  const auto endpoint = store.endpoint();
-  if (!endpoint) return std::make_unique<Graph>(std::move(store));
-  return std::make_unique<Graph>(Store::open(path, Access::kWrite), SparqlEndpoint(*endpoint));
+  const auto config = attached_endpoint(path);
+  Store store = Store::open(path, config ? Access::kAppend : Access::kRead);
+  std::optional<SparqlEndpoint> endpoint;
+  if (config) endpoint.emplace(*config);
+  return std::make_unique<Graph>(std::move(store), std::move(endpoint));
 }
 
 void GroundingFlags::add_to(CLI::App& verb) {
@@ -40,16 +41,22 @@ GroundingOptions GroundingFlags::options() const {
   return {*mode, max_facts_, as_of_};
 }
 
-std::unique_ptr<Graph> GroundingFlags::open() const {
-  if (options().mode == GroundingMode::kOff) return nullptr;
-  if (!graph_.empty()) return open_graph(graph_);
-  if (!fs::exists(default_graph())) return nullptr;
+std::unique_ptr<Graph> GroundingFlags::open(const Engine& engine) const {
+  const GroundingMode mode = options().mode;
+  if (mode == GroundingMode::kOff) return nullptr;
+  const bool insists = !graph_.empty() || mode == GroundingMode::kAlways || mode == GroundingMode::kStrict;
+  const fs::path path = graph_.empty() ? default_graph() : fs::path(graph_);
+  if (!insists && !fs::exists(path)) return nullptr;
   try {
-    return open_graph(default_graph());
+    SH_CHECK(fs::exists(path), kBadInput, "{}: no such graph; make one with `shenhong kg init`", path.string());
+    SH_CHECK(engine.can_look_up(), kUsage, "{}: this model has no look-up tokens, so it cannot use {}; answer with --grounding off",
+             engine.name(), path.string());
+    auto graph = open_graph(path);
+    graph->store.check();
+    return graph;
   } catch (const Error& error) {
-    fmt::print(stderr,
-               "shenhong: {}\nshenhong: going on without a graph; --graph {} insists on it\n",
-               error.what(), default_graph().string());
+    if (insists) throw;
+    fmt::print(stderr, "shenhong: {}\nshenhong: going on without a graph; --graph {} insists on it\n", error.what(), path.string());
     return nullptr;
   }
 }

@@ -9,6 +9,7 @@
 #include "cli/verbs.h"
 #include "core/error.h"
 #include "knowledge/ask.h"
+#include "knowledge/attached.h"
 #include "knowledge/export.h"
 #include "knowledge/import.h"
 
@@ -186,6 +187,7 @@ void link(const KgOptions& options) {
 void ask(const KgOptions& options) {
   const std::unique_ptr<Graph> graph = open_graph(graph_path(options));
   Asker asker(*graph);
+  if (graph->remote) graph->remote->begin_answer();
   AskOptions ask_options;
   ask_options.as_of = options.as_of;
   const Answer answer = asker.ask(options.text, ask_options);
@@ -209,25 +211,25 @@ void attach(const KgOptions& options) {
   const RemoteAnswer trial = endpoint.bearers("shenhong");
   SH_CHECK(trial.status == RemoteStatus::kOk || trial.status == RemoteStatus::kTruncated, kFailure,
            "{}", trial.fault);
-  Store store = Store::open(graph_path(options), Access::kWrite);
-  store.attach(config);
+  const fs::path graph = graph_path(options);
+  Store::open(graph, Access::kAppend);
+  attach_endpoint(graph, config);
   if (options.json)
-    fmt::print("{}\n", dump_json({{"graph", store.path().string()}, {"endpoint", config.url}}));
+    fmt::print("{}\n", dump_json({{"graph", graph.string()}, {"endpoint", config.url}}));
   else
-    fmt::print("{}: facts that are not here are now looked up at {}\n", store.path().string(),
+    fmt::print("{}: facts that are not here are now looked up at {}\n", graph.string(),
                config.url);
 }
 
 void detach(const KgOptions& options) {
-  Store store = Store::open(graph_path(options), Access::kWrite);
-  const auto config = store.endpoint();
-  SH_CHECK(config, kUsage, "{}: no endpoint is attached", store.path().string());
-  store.detach();
+  const fs::path graph = graph_path(options);
+  const auto config = attached_endpoint(graph);
+  SH_CHECK(config, kUsage, "{}: no endpoint is attached", graph.string());
+  detach_endpoint(graph);
   if (options.json)
-    fmt::print("{}\n", dump_json({{"graph", store.path().string()}, {"detached", config->url}}));
+    fmt::print("{}\n", dump_json({{"graph", graph.string()}, {"detached", config->url}}));
   else
-    fmt::print("{}: {} is not asked any more; what it told stays, in batches of kind fetch\n",
-               store.path().string(), config->url);
+    fmt::print("{}: {} is not asked any more; what it told stays, in batches of kind fetch\n", graph.string(), config->url);
 }
 
 void add(const KgOptions& options) {

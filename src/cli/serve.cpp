@@ -38,8 +38,7 @@ void open_in_browser(std::string url) {
 
 void run(Options& options) {
   options.serve.model = find_model(options.model);
-  const std::unique_ptr<Graph> graph = options.grounding.open();
-  options.serve.graph = graph.get();
+  options.serve.open_graph = [&](const Engine& engine) { return options.grounding.open(engine); };
   options.serve.grounding = options.grounding.options();
   options.serve.http.drain_time = std::chrono::seconds(options.drain_seconds);
   if (!is_loopback(options.serve.http.host) && options.serve.service.api_key.empty()) {

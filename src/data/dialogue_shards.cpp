@@ -13,6 +13,7 @@ namespace {
 std::vector<std::pair<size_t, size_t>> markup_of(const Json& message, const std::string& where) {
   std::vector<std::pair<size_t, size_t>> markup;
   if (!message.contains("markup")) return markup;
+  SH_CHECK(message["markup"].is_array(), kBadInput, "{}: markup is no list", where);
   size_t at = 0;
   const size_t size = message["content"].get_ref<const std::string&>().size();
   for (const Json& span : message["markup"]) {
@@ -37,8 +38,10 @@ std::vector<Message> messages_of(std::string_view line, const std::string& where
                "{}: a message has no text '{}'", where, key);
       return message[key].get<std::string>();
     };
+    const Json learnt = message.contains("learn") ? message["learn"] : Json(true);
+    SH_CHECK(learnt.is_boolean(), kBadInput, "{}: learn = {}: want true or false", where, learnt.dump());
     messages.push_back(
-        {text("role"), text("content"), markup_of(message, where), message.value("learn", true)});
+        {text("role"), text("content"), markup_of(message, where), learnt.get<bool>()});
   }
   return messages;
 }

@@ -23,7 +23,7 @@ constexpr std::string_view kAbstentions[] = {"图谱中没有",
                                              "There is more than one",
                                              "do not know",
                                              "don't know",
-                                             "so I do not answer"};
+                                             "so I do not answer", "所以不作回答"};
 
 // [1] and the like go: they are the runtime's.
 std::string without_citations(const std::string& text) {
@@ -62,12 +62,14 @@ std::set<std::string> numbers_of(std::string_view text) {
 
 }  // namespace
 
-Grade grade_answer(const QuizQuestion& question, const std::string& text, bool abstained,
+Grade grade_answer(const QuizQuestion& question, const std::string& text, size_t claims,
                    const Linker& linker) {
-  const bool says_so = std::ranges::any_of(
-      kAbstentions, [&](std::string_view phrase) { return text.find(phrase) != text.npos; });
-  if (abstained || says_so || text.empty()) return Grade::kNotAttempted;
-  if (!is_answerable(question.kind)) return Grade::kIncorrect;
+  const bool abstains = std::ranges::any_of(kAbstentions, [&](std::string_view phrase) {
+    return text.find(phrase) != text.npos;
+  });
+  if (!is_answerable(question.kind))
+    return abstains && claims == 0 ? Grade::kNotAttempted : Grade::kIncorrect;
+  if (abstains || text.empty()) return Grade::kNotAttempted;
 
   const std::string said = without_citations(text), said_folded = folded(said);
   bool holds_value = false;

@@ -15,6 +15,7 @@
 namespace shenhong {
 namespace {
 
+constexpr size_t kMaxBearers = 16;         // of a name, the heaviest
 constexpr int kMaxLookUps = 8;          // of one answer
 constexpr size_t kMaxValueTokens = 64;  // of one value
 constexpr double kMargin = 0.7;  // between bearers of a name, of log(1 + facts): a factor of 2
@@ -28,19 +29,22 @@ constexpr double kAlwaysThreshold =
 // other seeds than those of the report.
 const double kStrictProbability = std::getenv("STRICT") ? std::atof(std::getenv("STRICT")) : 0.5;
 
-using Clock = std::chrono::steady_clock;
+// Adds the time of its life.
+class Stopwatch {
+ public:
+  explicit Stopwatch(double& seconds) : seconds_(seconds) {}
+  ~Stopwatch() { seconds_ += std::chrono::duration<double>(Clock::now() - start_).count(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  double& seconds_;
+  Clock::time_point start_ = Clock::now();
+};
 
 std::string trimmed(std::string text) {
   text.erase(0, std::min(text.find_first_not_of(' '), text.size()));
   while (text.ends_with(' ')) text.pop_back();
   return text;
-}
-
-double probability_of(std::span<const float> logits, int id) {
-  const double top = *std::ranges::max_element(logits);
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(logit - top);
-  return std::exp(logits[size_t(id)] - top) / sum;
 }
 
 constexpr std::array<std::string_view, 4> kModes = {"off", "auto", "always", "strict"};
@@ -89,6 +93,7 @@ LookUpGuide::LookUpGuide(Graph& graph, const Engine& engine,
   special_.resize(size_t(tokenizer.vocab_size()));
   for (int i = 0; i < tokenizer.vocab_size(); ++i) special_[size_t(i)] = tokenizer.is_special(i);
 
+  const Stopwatch stopwatch(trace_.seconds);
   // Whom the conversation names, the last turn first.
   for (auto message = conversation.rbegin(); message != conversation.rend(); ++message) {
     if (message->role == "system") continue;
@@ -123,10 +128,7 @@ void LookUpGuide::add_name(const std::string& spelling) {
 std::vector<SpanChoice::Spelling> LookUpGuide::labels_for(std::string_view entity) {
   std::set<std::pair<TermId, bool>> stated;
   for (const Candidate& bearer : bearers_of(entity)) {
-    for (const Fact& fact : graph_.store.facts_about(bearer.entity))
-      stated.emplace(fact.predicate, false);
-    for (const Fact& fact : graph_.store.facts_with_object(bearer.entity))
-      stated.emplace(fact.predicate, true);
+    for (const auto& key : graph_.store.predicates_of(bearer.entity)) stated.insert(key);
   }
   std::vector<SpanChoice::Spelling> spellings;
   for (const auto& [text, label] : labels_) {
@@ -154,10 +156,11 @@ bool LookUpGuide::wants_look_up(std::span<const float> logits) const {
     return false;
   const bool eager = options_.mode != GroundingMode::kAuto && !names_.empty() &&
                      state_ == State::kBefore && trace_.queries.empty();
-  return probability_of(logits, tokens_.entity) > (eager ? kAlwaysThreshold : kAutoThreshold);
+  return Softmax(logits)[tokens_.entity] > (eager ? kAlwaysThreshold : kAutoThreshold);
 }
 
-std::optional<Writing> LookUpGuide::write(std::span<const float> logits, size_t shown) {
+std::optional<Writing> LookUpGuide::write(std::span<const float> logits, size_t shown,
+                                          size_t room) {
   switch (state_) {
     case State::kBefore:
       if (!wants_look_up(logits)) return {};
@@ -167,7 +170,13 @@ std::optional<Writing> LookUpGuide::write(std::span<const float> logits, size_t 
       if (id == tokens_.relation || id == tokens_.inverse) {
         query_ = {text_of(span_->tokens()), "", id == tokens_.inverse, false, false,
                   span_->probability()};
-        span_.emplace(labels_for(query_.entity), std::vector<int>{tokens_.end}, special_);
+        const Stopwatch stopwatch(trace_.seconds);
+        std::vector<SpanChoice::Spelling> labels;
+        try {
+          labels = labels_for(query_.entity);
+        } catch (const Error&) {  // answer() will meet it again, and say so
+        }
+        span_.emplace(std::move(labels), std::vector<int>{tokens_.end}, special_);
         state_ = State::kRelation;
       }
       return Writing{{id}, ""};
@@ -177,7 +186,7 @@ std::optional<Writing> LookUpGuide::write(std::span<const float> logits, size_t 
       if (id != tokens_.end) return Writing{{id}, ""};
       query_.label = text_of(span_->tokens());
       query_.probability *= span_->probability();
-      return answer(shown);
+      return answer(shown, room);
     }
     case State::kAfter:
       return wants_look_up(logits) ? begin_look_up() : go_on(logits);
@@ -188,17 +197,19 @@ std::optional<Writing> LookUpGuide::write(std::span<const float> logits, size_t 
 Writing LookUpGuide::begin_look_up() {
   state_ = State::kEntity;
   span_.emplace(names_, std::vector<int>{tokens_.relation, tokens_.inverse}, special_);
-  return {{tokens_.entity}, ""};
+  return {{tokens_.entity}, decoder_.finish()};
 }
 
 Writing LookUpGuide::go_on(std::span<const float> logits) {
+  const auto is_end = [&](int id) {
+    return std::ranges::find(engine_.end_tokens(), id) != engine_.end_tokens().end();
+  };
   int best = -1;
   for (int id = 0; id < int(logits.size()); ++id) {
-    const bool end = std::ranges::find(engine_.end_tokens(), id) != engine_.end_tokens().end();
-    if ((end || !special_[size_t(id)]) && (best < 0 || logits[size_t(id)] > logits[size_t(best)]))
-      best = id;
+    if (special_[size_t(id)] && !is_end(id)) continue;
+    if (best < 0 || logits[size_t(id)] > logits[size_t(best)]) best = id;
   }
-  if (special_[size_t(best)]) return {{}, decoder_.finish(), true};
+  if (is_end(best)) return {{}, decoder_.finish(), true};
   return {{best}, decoder_.push(best)};
 }
 
@@ -215,14 +226,17 @@ std::vector<LookUpGuide::Found> LookUpGuide::find(std::string_view entity, std::
   if (std::ranges::any_of(directions, as_asked))
     std::erase_if(directions, [&](const Direction& d) { return !as_asked(d); });
   std::vector<Candidate> bearers = bearers_of(entity);
+  if (graph_.remote) graph_.remote->begin_answer();
   if (bearers.empty() && graph_.remote)
     for (const TermId id : graph_.remote->bearers(entity)) bearers.push_back({id, 0});
+  if (bearers.size() > kMaxBearers) bearers.resize(kMaxBearers);
   std::vector<Found> found;
   for (const Candidate& bearer : bearers) {
     for (const Direction& direction : directions) {
       ++trace_.look_ups;
       auto values = graph_.look_up.values(bearer.entity, direction, language, options_.as_of);
       if (values.empty()) continue;
+      for (Value& value : values) value.text = shown_and_short(value.text);
       found.push_back({bearer.entity, bearer.weight, direction, std::string(entity),
                        std::string(label), language, std::move(values)});
       break;
@@ -231,8 +245,8 @@ std::vector<LookUpGuide::Found> LookUpGuide::find(std::string_view entity, std::
   return found;
 }
 
-Writing LookUpGuide::answer(size_t shown) {
-  const Clock::time_point start = Clock::now();
+Writing LookUpGuide::answer(size_t shown, size_t room) {
+  const Stopwatch stopwatch(trace_.seconds);
   state_ = State::kAfter;
   query_.doubtful =
       options_.mode == GroundingMode::kStrict && query_.probability < kStrictProbability;
@@ -244,15 +258,15 @@ Writing LookUpGuide::answer(size_t shown) {
   } catch (const Error& error) {
     // A graph that cannot be read is no reason to lose the answer; it says so.
     broken = true;
-    trace_.backend = error.what();
+    trace_.backend = "unreadable";
+    fmt::print(stderr, "shenhong: {}\n", error.what());
   }
   query_.found = !found.empty();
   trace_.queries.push_back(query_);
   const bool ambiguous = found.size() > 1 && found[0].weight - found[1].weight < kMargin;
   Writing writing = found.empty() ? say_nothing(broken)
                     : ambiguous   ? say_ambiguous(found, shown)
-                                  : say_found(found[0], shown);
-  trace_.seconds += std::chrono::duration<double>(Clock::now() - start).count();
+                                  : say_found(found[0], shown, room);
   return writing;
 }
 
@@ -277,52 +291,60 @@ std::string LookUpGuide::cite(const std::vector<Value>& values, const Found& fou
   return text;
 }
 
-Writing LookUpGuide::say_found(const Found& found, size_t shown) {
+// One line of at most kMaxValueTokens.
+std::string LookUpGuide::shown_and_short(std::string_view value) const {
+  const Tokenizer& tokenizer = engine_.tokenizer();
+  std::string text = shown_value(value);
+  std::vector<int> ids = tokenizer.encode(text);
+  if (ids.size() <= kMaxValueTokens) return text;
+  ids.resize(kMaxValueTokens);
+  text = tokenizer.decode(ids);
+  constexpr std::string_view kBroken = "\uFFFD";  // of a character that was cut
+  while (text.ends_with(kBroken)) text.resize(text.size() - kBroken.size());
+  return text + "…";
+}
+
+Writing LookUpGuide::say_found(const Found& found, size_t shown, size_t room) {
   const Tokenizer& tokenizer = engine_.tokenizer();
   const Language language = found.language;
-  std::vector<Value> values = found.values;
-  const size_t all = values.size();
-  if (all > size_t(options_.max_facts)) values.resize(size_t(options_.max_facts));
-  std::string plain;
-  for (size_t i = 0; i < values.size(); ++i) {
-    std::string& text = values[i].text;
-    text = shown_value(text);
-    auto ids = tokenizer.encode(text);
-    if (ids.size() > kMaxValueTokens) {
-      ids.resize(kMaxValueTokens);
-      text = tokenizer.decode(ids);
-      while (text.ends_with("\uFFFD")) text.resize(text.size() - 3);
-      text += "…";
-    }
-    plain += i > 0 ? value_separator(language) : blank(language);
-    plain += text;
-    const Fact& fact = values[i].fact;
-    const TermId said = found.direction.inverse ? fact.subject : fact.object;
-    if (graph_.store.term(said).is_literal()) continue;
-    said_[text] = said;
-    add_name(text);
-  }
-  std::string rest;
-  if (all > values.size())
-    rest += language == Language::kChinese ? fmt::format("等（共{}项）", all)
-                                           : fmt::format(" and others ({} in all)", all);
-  if (graph_.look_up.disagree(found.direction, found.values))
-    rest += language == Language::kChinese ? "（来源不一致）" : " (sources disagree)";
-
+  const bool chinese = language == Language::kChinese;
   const std::string lead = lead_in(found.name, found.label, language, trace_.citations.empty());
+  std::vector<Value> values = found.values;
+  if (values.size() > size_t(options_.max_facts)) values.resize(size_t(options_.max_facts));
+
+  // As many values as fit.
   Writing writing;
-  writing.tokens = {tokens_.end};
-  const auto append = [&](const std::vector<int>& ids) {
-    writing.tokens.insert(writing.tokens.end(), ids.begin(), ids.end());
-  };
-  append(tokenizer.encode(lead));
-  writing.tokens.push_back(tokens_.value);
-  const std::vector<int> value = tokenizer.encode(plain + rest);
-  trace_.fact_tokens += int64_t(value.size());
-  append(value);
-  writing.tokens.push_back(tokens_.end);
-  writing.shown = lead + cite(values, found, shown + lead.size()) + rest;
+  std::string rest;
+  size_t value_tokens = 0;
+  for (;; values.pop_back()) {
+    std::string plain;
+    for (size_t i = 0; i < values.size(); ++i)
+      plain += fmt::format("{}{}", i > 0 ? value_separator(language) : blank(language), values[i].text);
+    rest.clear();
+    if (found.values.size() > values.size())
+      rest = chinese ? fmt::format("等（共{}项）", found.values.size())
+                     : fmt::format(" and others ({} in all)", found.values.size());
+    if (graph_.look_up.disagree(found.direction, found.values))
+      rest += chinese ? "（来源不一致）" : " (sources disagree)";
+    const std::vector<int> before = tokenizer.encode(lead), value = tokenizer.encode(plain + rest);
+    writing.tokens = {tokens_.end};
+    writing.tokens.insert(writing.tokens.end(), before.begin(), before.end());
+    writing.tokens.push_back(tokens_.value);
+    writing.tokens.insert(writing.tokens.end(), value.begin(), value.end());
+    writing.tokens.push_back(tokens_.end);
+    value_tokens = value.size();
+    if (writing.tokens.size() <= room) break;
+    if (values.size() == 1) return writing;  // the engine ends the answer without it
+  }
+  for (const Value& value : values) {
+    const TermId said = found.direction.inverse ? value.fact.subject : value.fact.object;
+    if (graph_.store.term(said).is_literal()) continue;
+    said_[value.text] = said;
+    add_name(value.text);
+  }
+  trace_.fact_tokens += int64_t(value_tokens);
   trace_.decision = GroundingDecision::kRetrieved;
+  writing.shown = lead + cite(values, found, shown + lead.size()) + rest;
   return writing;
 }
 

@@ -55,7 +55,7 @@ struct GroundingTrace {
   std::vector<CitedFact> citations;
   int64_t look_ups = 0;           // keys that were looked up
   int64_t fact_tokens = 0;        // tokens of values, read and not drawn
-  double seconds = 0;             // in the graph
+  double seconds = 0;  // for all that: linking, reading, writing
   std::string backend = "local";  // local; how the attached endpoint answered: ok, timeout, ...; or
                                   // why the graph cannot be read
 };
@@ -67,7 +67,7 @@ class LookUpGuide : public Guide {
   LookUpGuide(Graph& graph, const Engine& engine, const std::vector<Message>& conversation,
               GroundingOptions options);
 
-  std::optional<Writing> write(std::span<const float> logits, size_t shown) override;
+  std::optional<Writing> write(std::span<const float> logits, size_t shown, size_t room) override;
   std::span<const int> banned() const override { return engine_.look_up_tokens(); }
 
   const GroundingTrace& trace() const { return trace_; }
@@ -83,15 +83,16 @@ class LookUpGuide : public Guide {
   bool wants_look_up(std::span<const float> logits) const;
   Writing begin_look_up();
   Writing go_on(std::span<const float> logits);  // after a look-up: greedy, as it was trained
-  Writing answer(size_t shown);
+  Writing answer(size_t shown, size_t room);
   std::vector<SpanChoice::Spelling> labels_for(std::string_view entity);
   std::vector<Candidate> bearers_of(std::string_view entity);
   std::vector<Found> find(std::string_view entity, std::string_view label);
-  Writing say_found(const Found& found, size_t shown);
+  Writing say_found(const Found& found, size_t shown, size_t room);
   Writing say_ambiguous(const std::vector<Found>& found, size_t shown);
   Writing say_nothing(bool broken);
   std::string cite(const std::vector<Value>& values, const Found& found, size_t at);
   std::string text_of(const std::vector<int>& tokens) const;
+  std::string shown_and_short(std::string_view value) const;
 
   Graph& graph_;
   const Engine& engine_;

@@ -40,14 +40,11 @@ std::string not_understood(std::string_view entity, std::string_view label, Lang
 
 std::string shown_value(std::string_view value) {
   std::string text;
-  for_each_character(value, [&](char32_t c) {
-    const bool control = c < 0x20 || (c >= 0x7f && c < 0xa0);
-    const bool direction = (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) ||
-                           c == 0x200e || c == 0x200f || c == 0x061c;
-    const bool invisible =
-        (c >= 0x200b && c <= 0x200d) || c == 0xfeff || c == 0x2028 || c == 0x2029;
-    if (!control && !direction && !invisible) append_utf8(text, c);
-    if (c == '\n' || c == '\t') text += ' ';
+  for_each_character(sanitise_utf8(value), [&](char32_t c) {
+    if (c == '\n' || c == '\t' || c == 0x2028 || c == 0x2029)
+      text += ' ';
+    else if (!is_invisible(c))
+      append_utf8(text, c);
   });
   return text;
 }

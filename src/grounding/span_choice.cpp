@@ -11,21 +11,16 @@ namespace {
 const double kTrust = std::getenv("TRUST") ? std::atof(std::getenv("TRUST")) : 0.5;
 constexpr size_t kMaxTokens = 48;
 
-// p[id] of the softmax, without writing all of it.
-class Softmax {
- public:
-  explicit Softmax(std::span<const float> logits)
-      : logits_(logits), top_(*std::ranges::max_element(logits)) {
-    for (const float logit : logits) sum_ += std::exp(double(logit) - top_);
-  }
-  double operator[](int id) const { return std::exp(double(logits_[size_t(id)]) - top_) / sum_; }
-
- private:
-  std::span<const float> logits_;
-  double top_, sum_ = 0;
-};
-
 }  // namespace
+
+Softmax::Softmax(std::span<const float> logits)
+    : logits_(logits), top_(*std::ranges::max_element(logits)) {
+  for (const float logit : logits) sum_ += std::exp(double(logit) - top_);
+}
+
+double Softmax::operator[](int id) const {
+  return std::exp(double(logits_[size_t(id)]) - top_) / sum_;
+}
 
 bool SpanChoice::is_end(int id) const { return std::ranges::find(ends_, id) != ends_.end(); }
 

@@ -9,6 +9,17 @@
 
 namespace shenhong {
 
+// p[id] of the softmax of logits, without writing all of it.
+class Softmax {
+ public:
+  explicit Softmax(std::span<const float> logits);
+  double operator[](int id) const;
+
+ private:
+  std::span<const float> logits_;
+  double top_, sum_ = 0;
+};
+
 class SpanChoice {
  public:
   struct Spelling {

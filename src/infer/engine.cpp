@@ -81,8 +81,7 @@ Engine::Engine(const fs::path& model_directory)
   SH_CHECK(tokenizer_.vocab_size() <= config().vocab_size, kBadInput,
            "{}: tokenizer.json has {} tokens, but config.json says vocab_size = {}",
            model_directory.string(), tokenizer_.vocab_size(), config().vocab_size);
-  for (const std::string_view name :
-       {kKgEntity, kKgRelation, kKgValue, kKgEnd, kKgNull, kKgInverse})
+  for (const std::string_view name : kLookUpTokens)
     if (const auto id = tokenizer_.token_id(name); id && tokenizer_.is_special(*id))
       look_up_tokens_.push_back(*id);
 }
@@ -169,7 +168,7 @@ GenerateResult Engine::generate(const GenerateRequest& request, const OnPiece& o
     bool go_on = true, ended = false;
     std::vector<int> written;
     if (auto writing =
-            request.guide ? request.guide->write(logits, answer.pushed()) : std::nullopt) {
+            request.guide ? request.guide->write(logits, answer.pushed(), limit - result.tokens.size()) : std::nullopt) {
       if (result.tokens.size() + writing->tokens.size() > limit) {
         result.finish = Finish::kLength;
         break;

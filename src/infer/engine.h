@@ -15,6 +15,7 @@
 #include "infer/sampler.h"
 #include "model/model.h"
 #include "text/chat_template.h"
+#include "text/special_tokens.h"
 #include "text/tokenizer.h"
 
 namespace shenhong {
@@ -66,6 +67,8 @@ class Engine {
   const Model<float>& model() const { return *model_; }
   const Tokenizer& tokenizer() const { return tokenizer_; }
   const ChatTemplate& chat_template() const { return chat_template_; }
+  // Whether the vocabulary has all tokens of a look-up.
+  bool can_look_up() const { return look_up_tokens_.size() == kLookUpTokens.size(); }
   const std::vector<int>& look_up_tokens() const { return look_up_tokens_; }
   const std::vector<int>& end_tokens() const { return generation_.end_tokens; }
   const SamplingConfig& default_sampling() const { return generation_.sampling; }

@@ -17,7 +17,7 @@ Database::Database(const fs::path& path, Access access, int busy_timeout_ms)
              path.string());
   }
   const int flags = access == Access::kRead    ? SQLITE_OPEN_READONLY
-                    : access == Access::kWrite ? SQLITE_OPEN_READWRITE
+                    : access != Access::kCreate ? SQLITE_OPEN_READWRITE
                                                : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
   const int code = sqlite3_open_v2(path.c_str(), &handle_, flags | SQLITE_OPEN_NOMUTEX, nullptr);
   try {
@@ -29,7 +29,7 @@ Database::Database(const fs::path& path, Access access, int busy_timeout_ms)
     run("PRAGMA temp_store = memory");
     // SQLite opens lazily: this is the first read of the file.
     number("PRAGMA schema_version");
-    if (access == Access::kWrite && sqlite3_db_readonly(handle_, "main") == 1)
+    if (access != Access::kCreate && access != Access::kRead && sqlite3_db_readonly(handle_, "main") == 1)
       fail_with(SQLITE_READONLY);
   } catch (...) {
     sqlite3_close_v2(handle_);

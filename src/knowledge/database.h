@@ -12,7 +12,8 @@ struct sqlite3_stmt;
 
 namespace shenhong {
 
-enum class Access { kRead, kWrite, kCreate };
+// kAppend: as kWrite, but beside another writer: what that has not ended is left alone.
+enum class Access { kRead, kWrite, kAppend, kCreate };
 
 class Database {
  public:

@@ -29,18 +29,16 @@ bool holds_at(const Fact& fact, const std::string& as_of) {
          (fact.valid_to.empty() || !before(fact.valid_to, as_of));
 }
 
-std::vector<Fact> LookUp::facts(TermId entity, Direction direction, const std::string& as_of) {
-  std::vector<Fact> found = direction.inverse ? store_.facts_to(entity, direction.relation)
-                                              : store_.facts(entity, direction.relation);
-  std::erase_if(found, [&](const Fact& fact) { return !holds_at(fact, as_of); });
-  return found;
+std::vector<Fact> LookUp::stated(TermId entity, Direction direction) {
+  return direction.inverse ? store_.facts_to(entity, direction.relation)
+                           : store_.facts(entity, direction.relation);
 }
 
 std::vector<Value> LookUp::values(TermId entity, Direction direction, Language language,
                                   const std::string& as_of) {
-  std::vector<Fact> facts = this->facts(entity, direction, as_of);
-  if (facts.empty() && remote_ && remote_->fetch(entity, direction))
-    facts = this->facts(entity, direction, as_of);
+  std::vector<Fact> facts = stated(entity, direction);
+  if (facts.empty() && remote_ && remote_->fetch(entity, direction)) facts = stated(entity, direction);
+  std::erase_if(facts, [&](const Fact& fact) { return !holds_at(fact, as_of); });
   std::ranges::stable_sort(facts, [&](const Fact& a, const Fact& b) {
     const double trust_a = store_.source(a.source).trust, trust_b = store_.source(b.source).trust;
     return trust_a != trust_b ? trust_a > trust_b : a.confidence > b.confidence;

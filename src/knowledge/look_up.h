@@ -41,7 +41,7 @@ class LookUp {
   std::string object_text(const Fact& fact, Language language);
 
  private:
-  std::vector<Fact> facts(TermId entity, Direction direction, const std::string& as_of);
+  std::vector<Fact> stated(TermId entity, Direction direction);
 
   Store& store_;
   const Relations& relations_;

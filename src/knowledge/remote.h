@@ -5,6 +5,7 @@
 
 #include <array>
 #include <chrono>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -19,31 +20,38 @@ namespace shenhong {
 
 class RemoteFacts {
  public:
-  // The store must be open for writing.
+  // The store must be open for writing; Access::kAppend will do.
   RemoteFacts(Store& store, SparqlEndpoint endpoint)
       : store_(store), endpoint_(std::move(endpoint)) {}
 
+  // Before the look-ups of one answer: nothing has been asked, so nothing has failed, and there is time for them.
+  void begin_answer();
+
   // Brings what the endpoint says of this key, and the labels of what it names; true when there is
-  // something new. A key is asked for once. After a failure nothing is asked for half a minute.
+  // something new. A key that was answered is not asked for again. After a time-out or an endpoint
+  // that cannot be reached nothing is asked for half a minute.
   bool fetch(TermId entity, Direction direction);
   // The entities that bear this name there; their names come into the graph.
   std::vector<TermId> bearers(std::string_view name);
 
-  // How the last question went; what it was that failed.
+  // The last failure since begin_answer(); ok when there was none.
   RemoteStatus status() const { return status_; }
   const std::string& fault() const { return fault_; }
 
  private:
-  bool take_rest();
+  using Clock = std::chrono::steady_clock;
+  using Facts = std::vector<std::array<Term, 3>>;
+  bool may_ask();
   bool note(const RemoteAnswer& answer);
-  void keep(const std::vector<std::array<Term, 3>>& facts);
+  void keep(const Facts& facts);
 
   Store& store_;
   SparqlEndpoint endpoint_;
-  RemoteStatus status_ = RemoteStatus::kOk;
-  std::string fault_;
-  std::set<std::string> asked_;
-  std::chrono::steady_clock::time_point quiet_until_ = {};
+  RemoteStatus status_ = RemoteStatus::kOk, last_failure_ = RemoteStatus::kOk;
+  std::string fault_, last_fault_;
+  std::set<std::string> answered_;
+  std::map<std::string, std::vector<TermId>, std::less<>> named_;
+  Clock::time_point quiet_until_ = {}, answer_until_ = Clock::time_point::max();
 };
 
 }  // namespace shenhong

@@ -38,9 +38,17 @@ bool is_private(const sockaddr& address) {
   if (mapped)
     return v4(uint32_t(bytes[12]) << 24 | uint32_t(bytes[13]) << 16 | uint32_t(bytes[14]) << 8 |
               bytes[15]);
-  const bool loopback_or_none = std::all_of(bytes, bytes + 15, [](uint8_t b) { return b == 0; });
-  return loopback_or_none || (bytes[0] & 0xfe) == 0xfc ||
-         (bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80) || bytes[0] == 0xff;
+  const auto ends_in_v4 = [&](int zeros) {
+    return std::all_of(bytes, bytes + zeros, [](uint8_t b) { return b == 0; });
+  };
+  // Old forms that carry an IPv4 address, and its translation (NAT64): as that address is.
+  const bool translated = bytes[0] == 0 && bytes[1] == 0x64 && bytes[2] == 0xff && bytes[3] == 0x9b;
+  if (ends_in_v4(12) || translated)
+    return v4(uint32_t(bytes[12]) << 24 | uint32_t(bytes[13]) << 16 | uint32_t(bytes[14]) << 8 |
+              bytes[15]);
+  if (bytes[0] == 0x20 && bytes[1] == 0x02)  // 6to4
+    return v4(uint32_t(bytes[2]) << 24 | uint32_t(bytes[3]) << 16 | uint32_t(bytes[4]) << 8 | bytes[5]);
+  return (bytes[0] & 0xfe) == 0xfc || (bytes[0] == 0xfe && (bytes[1] & 0x80) == 0x80) || bytes[0] == 0xff;
 }
 
 // One exchange with the other side.
@@ -108,6 +116,9 @@ SparqlEndpoint::SparqlEndpoint(EndpointConfig config, Limits limits)
   const bool http = config_.url.starts_with("http://") || config_.url.starts_with("https://");
   SH_CHECK(http && !iri_fault(config_.url), kUsage,
            "'{}': want the http or https address of a SPARQL endpoint", config_.url);
+  const size_t host = config_.url.find("//") + 2;
+  SH_CHECK(config_.url.substr(host, config_.url.find('/', host) - host).find('@') == std::string::npos,
+           kUsage, "the endpoint's address holds a password, and addresses are shown in citations; give it by --credentials FILE");
   if (config_.credentials_file.empty()) return;
   credentials_ = read_file(config_.credentials_file);
   credentials_.resize(std::min(credentials_.find_first_of("\r\n"), credentials_.size()));
@@ -223,7 +234,8 @@ RemoteAnswer SparqlEndpoint::bearers(std::string_view name) {
 RemoteAnswer SparqlEndpoint::labels(const std::vector<Term>& entities) {
   std::string subjects;
   for (const Term& entity : entities) subjects += checked(entity) + " ";
-  return ask(fmt::format("SELECT DISTINCT ?s ?o WHERE {{ VALUES ?s {{ {}}} ?s {} ?o }} LIMIT {}",
+  return ask(fmt::format("SELECT DISTINCT ?s ?o WHERE {{ VALUES ?s {{ {}}} ?s {} ?o FILTER(LANG(?o) IN (\"\", \"zh\", "
+                         "\"zh-hans\", \"zh-cn\", \"en\")) }} LIMIT {}",
                          subjects, checked(Term::iri(std::string(iri::kLabel))), limits_.rows),
              {"s", "o"});
 }

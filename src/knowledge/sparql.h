@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/fields.h"
 #include "knowledge/term.h"
 
 namespace shenhong {
@@ -18,6 +19,13 @@ struct EndpointConfig {
       false;  // whether addresses of this machine and of private networks may be asked
   std::string credentials_file;  // a line user:password; empty: none
   bool operator==(const EndpointConfig&) const = default;
+
+  template <class Visit>
+  void fields(Visit&& v) {
+    v("url", url, "address of a SPARQL 1.1 endpoint");
+    v("allow_private", allow_private, "it may be on this machine or in a private network");
+    v("credentials_file", credentials_file, "a file with a line user:password");
+  }
 };
 
 enum class RemoteStatus { kOk, kTimeout, kUnreachable, kRefused, kTruncated, kBadAnswer };
@@ -38,7 +46,7 @@ class SparqlEndpoint {
     size_t bytes = 8 << 20;
     int rows = 200;
   };
-  // Error(kUsage): no http or https address, or a credentials file that cannot be read.
+  // Error(kUsage): no http or https address, one with a password in it, or a credentials file that cannot be read.
   SparqlEndpoint(EndpointConfig config, Limits limits);
   explicit SparqlEndpoint(EndpointConfig config) : SparqlEndpoint(std::move(config), Limits()) {}
 

@@ -79,40 +79,21 @@ Store::Store(const fs::path& path, Access access) : database_(path, access) {
   lookups_ = std::make_unique<Lookups>(database_);
   if (access != Access::kWrite) return;
   std::vector<int64_t> unfinished;
-  Query open(database_, "SELECT id FROM batch WHERE state = 'open'");
-  while (open.step()) unfinished.push_back(open.integer(0));
-  for (const int64_t batch : unfinished) undo(batch);
+  {
+    Query open(database_, "SELECT id FROM batch WHERE state = 'open'");
+    while (open.step()) unfinished.push_back(open.integer(0));
+  }
+  for (const int64_t batch : unfinished) undo(batch, "open");
 }
 
 Store::~Store() = default;
 Store::Store(Store&&) noexcept = default;
 
-// The table is made when it is first needed: a graph without an endpoint is laid out as before
-// there were any.
-std::optional<EndpointConfig> Store::endpoint() {
-  if (database_.number(
-          "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'endpoint'") == 0)
-    return {};
-  Query query(database_, "SELECT url, allow_private, credentials_file FROM endpoint");
-  if (!query.step()) return {};
-  return EndpointConfig{std::string(query.text(0)), query.integer(1) != 0,
-                        std::string(query.text(2))};
-}
-
-void Store::attach(const EndpointConfig& config) {
-  database_.run(
-      "CREATE TABLE IF NOT EXISTS endpoint (url TEXT NOT NULL, allow_private INTEGER NOT NULL, "
-      "credentials_file TEXT NOT NULL)");
-  database_.run("DELETE FROM endpoint");
-  Query insert(database_, "INSERT INTO endpoint VALUES (?, ?, ?)");
-  insert.bind(1, config.url)
-      .bind(2, int64_t(config.allow_private))
-      .bind(3, config.credentials_file);
-  insert.run();
-}
-
-void Store::detach() {
-  if (endpoint()) database_.run("DELETE FROM endpoint");
+void Store::copy_to(const fs::path& path) {
+  SH_CHECK(!fs::exists(path), kUsage, "{}: exists already", path.string());
+  Query copy(database_, "VACUUM INTO ?");
+  const std::string target = path.string();
+  copy.bind(1, target).run();
 }
 
 void Store::check() {
@@ -189,6 +170,23 @@ std::optional<Fact> Store::fact(int64_t id) {
   return found.empty() ? std::nullopt : std::optional(found[0]);
 }
 
+std::vector<std::pair<TermId, bool>> Store::predicates_of(TermId entity) {
+  std::vector<std::pair<TermId, bool>> predicates;
+  for (const bool inverse : {false, true}) {
+    Query query(database_, inverse ? "SELECT DISTINCT p FROM fact WHERE o = ? AND retracted IS NULL"
+                                   : "SELECT DISTINCT p FROM fact WHERE s = ? AND retracted IS NULL");
+    query.bind(1, entity);
+    while (query.step()) predicates.emplace_back(query.integer(0), inverse);
+  }
+  return predicates;
+}
+
+bool Store::describes_source(std::string_view name) {
+  Query query(database_, "SELECT 1 FROM source WHERE name = ? AND url <> ''");
+  query.bind(1, name);
+  return query.step();
+}
+
 Source Store::source(int64_t id) {
   Query& query = lookups_->source.bind(1, id);
   SH_CHECK(query.step(), kBadInput, "{}: is damaged: a fact names source {}, which is not there",
@@ -236,8 +234,14 @@ void Store::describe_source(const Source& source) {
       .run();
 }
 
-void Store::undo(int64_t batch) {
+// Nothing happens to a batch that is in another state by the time that nobody else writes.
+void Store::undo(int64_t batch, std::string_view state) {
   Transaction transaction(database_);
+  {
+    Query still(database_, "SELECT 1 FROM batch WHERE id = ? AND state = ?");
+    still.bind(1, batch).bind(2, state);
+    if (!still.step()) return;
+  }
   Query(database_, "DELETE FROM fact WHERE batch = ?").bind(1, batch).run();
   Query(database_, "UPDATE fact SET retracted = NULL WHERE retracted = ?").bind(1, batch).run();
   Query(database_, "UPDATE batch SET state = 'undone' WHERE id = ?").bind(1, batch).run();
@@ -258,7 +262,7 @@ int64_t Store::roll_back(int64_t batch) {
   SH_ASSERT(count.step());
   const int64_t touched = count.integer(0);
   count.reset();
-  undo(batch);
+  undo(batch, "done");
   return touched;
 }
 
@@ -400,7 +404,7 @@ Store::Batch::Batch(Store& store, std::string_view kind, std::string_view file,
   state_->next_term = database.number("SELECT coalesce(max(id), 0) FROM term");
   state_->terms_before = state_->next_term > 0;
   state_->retracted_before =
-      database.number("SELECT count(*) FROM fact WHERE retracted IS NOT NULL") > 0;
+      kind == "fetch" || database.number("SELECT EXISTS (SELECT 1 FROM fact WHERE retracted IS NOT NULL)");
   state_->transaction.emplace(database);
 }
 
@@ -412,7 +416,7 @@ Store::Batch::~Batch() {
   if (!state_) return;
   try {
     state_->transaction.reset();
-    state_->store.undo(state_->id);
+    state_->store.undo(state_->id, "open");
   } catch (const std::exception&) {
   }
 }

@@ -16,7 +16,6 @@
 
 #include "core/json.h"
 #include "knowledge/database.h"
-#include "knowledge/sparql.h"
 #include "knowledge/term.h"
 
 namespace shenhong {
@@ -62,6 +61,8 @@ class Store {
   Store(Store&&) noexcept;
 
   const fs::path& path() const { return database_.path(); }
+  // A file of its own with all that is in this one; Error when `path` exists.
+  void copy_to(const fs::path& path);
   // Error(kBadInput) when the file is damaged. Reads all of it: some 100 MiB a second.
   void check();
   int64_t version();  // grows with every batch and roll-back; answers carry it
@@ -75,6 +76,8 @@ class Store {
   std::vector<Fact> facts_with_object(TermId object);
   std::optional<Fact> fact(int64_t id);
   Source source(int64_t id);
+  // The relations of which it is a subject (false) or an object (true).
+  std::vector<std::pair<TermId, bool>> predicates_of(TermId entity);
   // All of them, ordered by id; for indices that are built at start.
   void for_each_fact_of(TermId predicate,
                         const std::function<void(TermId subject, TermId object)>& visit);
@@ -85,14 +88,10 @@ class Store {
   Batch begin(std::string_view kind, std::string_view file, std::string_view hash);
   // Sets what is known of a source by its name.
   void describe_source(const Source& source);
+  bool describes_source(std::string_view name);  // whether it has an address
   // Undoes a batch: its facts go, what it retracted comes back. Error(kUsage) when there is none,
   // or it is undone already. Returns the facts it touched.
   int64_t roll_back(int64_t batch);
-
-  // ---- the endpoint whose facts are fetched when there are none here (knowledge/remote.h)
-  std::optional<EndpointConfig> endpoint();
-  void attach(const EndpointConfig& config);
-  void detach();
 
   // ---- overview
   std::vector<BatchInfo> batches();
@@ -109,7 +108,7 @@ class Store {
   Store(const fs::path& path, Access access);
   Fact read_fact(const Query& query) const;
   std::vector<Fact> read_facts(Query& query) const;
-  void undo(int64_t batch);
+  void undo(int64_t batch, std::string_view state);
 
   Database database_;
   struct Lookups;

@@ -4,11 +4,14 @@
 #include <array>
 #include <set>
 
+#include "core/error.h"
 #include "knowledge/vocabulary.h"
 #include "text/utf8.h"
 
 namespace shenhong {
 namespace {
+
+constexpr int64_t kMaxPeople = 50000;
 
 std::vector<std::string> characters(std::string_view text) {
   std::vector<std::string> out;
@@ -109,7 +112,10 @@ class Builder {
   }
 
   void build() {
-    const int64_t n = std::max<int64_t>(config_.people, 40);
+    SH_CHECK(config_.people >= 40 && config_.people <= kMaxPeople, kUsage,
+             "an invented world of {} people: want 40 to {}, for more there are no names",
+             config_.people, kMaxPeople);
+    const int64_t n = config_.people;
     const std::array<int64_t, kEntityKinds> counts = {n,      n / 20, n / 6, n / 10, n / 10,
                                                       n / 20, n / 6,  n / 3, n / 10, n / 10};
     for (int kind = 0; kind < kEntityKinds; ++kind)

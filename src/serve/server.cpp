@@ -11,7 +11,8 @@ void serve(const ServeOptions& options,
   // First of all, so that a port in use is known before a large model is loaded.
   HttpServer http(options.http);
   Engine engine(options.model);
-  OpenAiService service(generator_of(engine, options.graph, options.grounding), options.service,
+  const std::unique_ptr<Graph> graph = options.open_graph ? options.open_graph(engine) : nullptr;
+  OpenAiService service(generator_of(engine, graph.get(), options.grounding), options.service,
                         [&] { return http.stopping(); });
 
   std::vector<Route> routes = service.routes();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "core/file.h"
@@ -12,7 +13,8 @@ namespace shenhong {
 
 struct ServeOptions {
   fs::path model;
-  Graph* graph = nullptr;  // what answers may look up; null: nothing
+  // What answers of this model may look up; an empty function, or null: nothing.
+  std::function<std::unique_ptr<Graph>(const Engine& engine)> open_graph;
   GroundingOptions grounding;
   HttpOptions http;
   ServiceOptions service;

@@ -24,6 +24,9 @@ inline constexpr std::string_view kKgEnd = "<kg_end>";
 inline constexpr std::string_view kKgNull = "<kg_null>";
 inline constexpr std::string_view kKgInverse = "<kg_inv>";
 
+inline constexpr auto kLookUpTokens = std::to_array<std::string_view>(
+    {kKgEntity, kKgRelation, kKgValue, kKgEnd, kKgNull, kKgInverse});
+
 // The reserved ones can get a meaning later without changing the id of any token.
 inline constexpr auto kSpecialTokens = std::to_array<std::string_view>({kBos,
                                                                         kEos,

@@ -1,5 +1,7 @@
 #include "text/utf8.h"
 
+#include <utf8proc.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
@@ -106,6 +108,11 @@ size_t count_characters(std::string_view text) {
 bool is_han(char32_t c) {
   return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) || c == 0x3007 ||
          (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x20000 && c <= 0x323AF);
+}
+
+bool is_invisible(char32_t character) {
+  const utf8proc_category_t category = utf8proc_category(utf8proc_int32_t(character));
+  return category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_CF;
 }
 
 }  // namespace shenhong

@@ -43,4 +43,7 @@ void for_each_character(std::string_view text, Visit&& visit) {
 // A Chinese character: the ideographs of all extensions, the compatibility block and 〇.
 bool is_han(char32_t code_point);
 
+// Control and format characters (Unicode's Cc and Cf): those of direction, joiners, tags.
+bool is_invisible(char32_t character);
+
 }  // namespace shenhong

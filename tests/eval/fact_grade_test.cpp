@@ -20,8 +20,8 @@ class FactGrade : public testing::Test {
   }
   ~FactGrade() override { fs::remove_all(path_); }
 
-  Grade grade(const QuizQuestion& question, const std::string& text, bool abstained = false) {
-    return grade_answer(question, text, abstained, *linker_);
+  Grade grade(const QuizQuestion& question, const std::string& text, size_t claims = 0) {
+    return grade_answer(question, text, claims, *linker_);
   }
 
   static fs::path scratch() {
@@ -61,7 +61,9 @@ TEST_F(FactGrade, a_value_of_the_answer_is_right_and_nothing_else_beside_it) {
 
 TEST_F(FactGrade, to_abstain_is_right_only_where_the_graph_is_silent) {
   EXPECT_EQ(grade(father_, "图谱中没有“李白”的“父亲”。"), Grade::kNotAttempted);
-  EXPECT_EQ(grade(father_, "anything", true), Grade::kNotAttempted);
+  EXPECT_EQ(grade(silent_, ""), Grade::kIncorrect) << "silence is no admission";
+  EXPECT_EQ(grade(silent_, "杜甫的父亲是杜闲[1]，图谱中没有“杜闲”的“生年”。", 1), Grade::kIncorrect)
+      << "nor is one that comes after a claim";
   EXPECT_EQ(grade(silent_, "图谱中没有“杜甫”的“生年”。"), Grade::kNotAttempted);
   EXPECT_EQ(grade(silent_, "杜甫生于712年。"), Grade::kIncorrect)
       << "true in the world, but not in the graph";

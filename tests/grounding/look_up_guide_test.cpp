@@ -56,7 +56,7 @@ class GuideTest : public testing::Test {
     for (size_t at = 0; at < script.size();) {
       std::vector<float> logits(size_t(tokenizer.vocab_size()), 0);
       logits[size_t(script[at])] = 30;
-      const auto writing = guide.write(logits, said.text.size());
+      const auto writing = guide.write(logits, said.text.size(), 1000);
       if (!writing) {
         said.text += free.push(script[at++]);
         continue;
@@ -146,7 +146,7 @@ TEST_F(GuideTest, strict_mode_abstains_in_doubt) {
     if (id == tokenizer.encode("作者")[0])
       for (const char* rival : {"李", "朝", "图"})
         logits[size_t(tokenizer.encode(rival)[0])] = 19.9f;
-    last = *guide.write(logits, 0);
+    last = *guide.write(logits, 0, 1000);
   }
   EXPECT_EQ(guide.trace().decision, GroundingDecision::kAbstained) << last.shown;
 }
@@ -203,7 +203,7 @@ TEST_F(GuideTest, random_wishes_cite_only_facts) {
       if (step == 0) logits[size_t(*engine_.tokenizer().token_id(kKgEntity))] = 100;
       // Half of them know what to ask, so that some look-ups find something.
       if (seed % 2 && step < query.size()) logits[size_t(query[step])] = 100;
-      const auto writing = guide.write(logits, text.size());
+      const auto writing = guide.write(logits, text.size(), 1000);
       if (!writing) continue;
       text += writing->shown;
       if (writing->end) break;

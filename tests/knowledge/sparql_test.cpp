@@ -8,6 +8,7 @@
 #include <future>
 #include <thread>
 
+#include "knowledge/attached.h"
 #include "knowledge/example_graph.h"
 #include "knowledge/graph.h"
 
@@ -198,32 +199,66 @@ TEST(Remote, a_fact_that_is_not_here_is_fetched_once_and_kept_with_its_source) {
   EXPECT_EQ(endpoint.requests(), 1);
 }
 
-TEST(Remote, a_server_that_fails_is_left_alone_and_local_facts_still_answer) {
+TEST(Remote, a_server_that_is_gone_is_left_alone_and_local_facts_still_answer) {
+  const Scratch scratch;
+  const EndpointConfig gone = Endpoint("").config();
+  Graph graph(poets_store(scratch), SparqlEndpoint(gone));
+  const TermId poet = graph.store.find(entity("李白"));
+  const Direction author{graph.store.find(relation("author")), false},
+      dynasty{graph.store.find(relation("dynasty")), false};
+  for (int answer = 0; answer < 2; ++answer) {
+    graph.remote->begin_answer();
+    EXPECT_EQ(graph.look_up.values(poet, dynasty, Language::kChinese)[0].text, "唐朝");
+    EXPECT_EQ(graph.remote->status(), RemoteStatus::kOk) << "nothing had to be asked";
+    EXPECT_TRUE(graph.look_up.values(poet, author, Language::kChinese).empty());
+    EXPECT_EQ(graph.remote->status(), RemoteStatus::kUnreachable);
+    EXPECT_TRUE(graph.remote->bearers("无名").empty());
+  }
+}
+
+TEST(Remote, a_key_that_was_not_answered_is_asked_for_again) {
   const Scratch scratch;
   const Endpoint endpoint("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
   Graph graph(poets_store(scratch), SparqlEndpoint(endpoint.config()));
   const TermId poet = graph.store.find(entity("李白"));
-  const Direction author{graph.store.find(relation("author")), false},
-      dynasty{graph.store.find(relation("dynasty")), false};
-  EXPECT_TRUE(graph.look_up.values(poet, author, Language::kChinese).empty());
-  EXPECT_EQ(graph.remote->status(), RemoteStatus::kBadAnswer);
-  EXPECT_TRUE(
-      graph.look_up.values(graph.store.find(entity("孔子")), author, Language::kChinese).empty());
-  EXPECT_TRUE(graph.remote->bearers("无名").empty());
-  EXPECT_EQ(endpoint.requests(), 1);
-  EXPECT_EQ(graph.look_up.values(poet, dynasty, Language::kChinese)[0].text, "唐朝");
+  const Direction author{graph.store.find(relation("author")), false};
+  for (int answer = 1; answer <= 2; ++answer) {
+    EXPECT_TRUE(graph.look_up.values(poet, author, Language::kChinese).empty());
+    EXPECT_EQ(graph.remote->status(), RemoteStatus::kBadAnswer);
+    EXPECT_EQ(endpoint.requests(), answer);
+  }
 }
 
-TEST(Store, remembers_its_endpoint) {
+TEST(Remote, keeps_only_what_was_asked_for) {
   const Scratch scratch;
-  Store store = poets_store(scratch);
-  EXPECT_FALSE(store.endpoint());
+  // A label of something else, a name that was not asked for, and a statement that is no name.
+  const Endpoint endpoint(reply(
+      R"({"head":{},"results":{"bindings":[
+        {"s":{"type":"uri","value":"urn:x:1"},"p":{"type":"uri","value":"http://www.w3.org/2000/01/rdf-schema#label"},"o":{"type":"literal","value":"无名"}},
+        {"s":{"type":"uri","value":"urn:shenhong:entity:李白"},"p":{"type":"uri","value":"http://www.w3.org/2000/01/rdf-schema#label"},"o":{"type":"literal","value":"杜甫"}},
+        {"s":{"type":"uri","value":"urn:x:1"},"p":{"type":"uri","value":"urn:shenhong:relation:born"},"o":{"type":"literal","value":"无名"}}]}})"));
+  Graph graph(poets_store(scratch), SparqlEndpoint(endpoint.config()));
+  const auto bearers = graph.remote->bearers("无名");
+  ASSERT_EQ(bearers.size(), 1u);
+  EXPECT_EQ(graph.store.term(bearers[0]).value, "urn:x:1");
+  EXPECT_EQ(graph.store.facts_about(bearers[0]).size(), 1u);
+  EXPECT_EQ(graph.look_up.name_of(graph.store.find(entity("李白")), Language::kChinese), "李白");
+  // The name stays known.
+  EXPECT_EQ(graph.remote->bearers("无名"), bearers);
+  EXPECT_EQ(endpoint.requests(), 1);
+}
+
+TEST(Attached, lies_beside_the_graph_and_not_in_it) {
+  const Scratch scratch;
+  const fs::path graph = poets_store(scratch).path();
+  EXPECT_FALSE(attached_endpoint(graph));
   const EndpointConfig config{"https://example.org/sparql", false, "key.txt"};
-  store.attach(config);
-  store.attach(config);
-  EXPECT_EQ(Store::open(store.path()).endpoint(), config);
-  store.detach();
-  EXPECT_FALSE(store.endpoint());
+  attach_endpoint(graph, config);
+  EXPECT_EQ(attached_endpoint(graph), config);
+  fs::copy_file(graph, scratch / "copy.kg");
+  EXPECT_FALSE(attached_endpoint(scratch / "copy.kg"));
+  EXPECT_TRUE(detach_endpoint(graph));
+  EXPECT_FALSE(detach_endpoint(graph));
 }
 
 }  // namespace
