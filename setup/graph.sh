@@ -138,7 +138,7 @@ filter -n -r --slurpfile names "$work/names.json" --slurpfile info "$work/info.j
 
 member world-countries-5.1.0 countries.json | simplified |
   filter -r --slurpfile names "$work/names.json" --rawfile capitals "$filters/capitals.tsv" -f "$filters/countries.jq" |
-  bring "world-countries 5.1.0" https://github.com/mledoze/countries ODbL-1.0
+  bring "world-countries 5.1.0; Chinese names of capitals: our own table, unchecked" https://github.com/mledoze/countries ODbL-1.0
 
 for catalogue in iso_3166-1 iso_3166-2 iso_4217; do catalogue $catalogue >"$work/$catalogue.json"; done
 filter -n -r --slurpfile names "$work/names.json" --slurpfile iso3166 "$iso/iso_3166-1.json" --slurpfile iso3166_2 "$iso/iso_3166-2.json" \
@@ -150,11 +150,11 @@ filter -n -r --slurpfile names "$work/names.json" --slurpfile iso3166 "$iso/iso_
 for part in provinces cities areas HK-MO-TW; do member china-division-2.7.0 dist/$part.json >"$work/$part.json"; done
 filter -n -r --slurpfile provinces "$work/provinces.json" --slurpfile cities "$work/cities.json" --slurpfile areas "$work/areas.json" \
   --slurpfile islands "$work/HK-MO-TW.json" --slurpfile names "$work/names.json" --rawfile table "$filters/provinces.tsv" -f "$filters/divisions.jq" |
-  bring "china-division 2.7.0" https://github.com/modood/Administrative-divisions-of-China MIT
+  bring "china-division 2.7.0; capitals and short names of provinces: our own table, unchecked" https://github.com/modood/Administrative-divisions-of-China MIT
 
 # ------------------------------------------------------------ elements
 member periodic-table-0.0.8 data.json | filter -r --rawfile table "$filters/elements.tsv" -f "$filters/elements.jq" |
-  bring "periodic-table 0.0.8" https://www.npmjs.com/package/periodic-table ISC
+  bring "periodic-table 0.0.8; Chinese names of elements: our own table, unchecked" https://www.npmjs.com/package/periodic-table ISC
 
 # ------------------------------------------------------------ poets and poems
 # The well-known ones first: what the complete poems hold again is left out there.
@@ -168,7 +168,7 @@ some() { find "$poetry/$1" -name "$2" | sort -V | sed -n "1,${files}p"; }
 } | grep -v /error/ | tr '\n' '\0' | xargs -0 jq -c -f "$filters/texts.jq" | simplified >"$work/texts.jsonl"
 filter -n -c -f "$filters/poets.jq" "$work/texts.jsonl" >"$work/poets.json"
 filter -n -r --slurpfile poets "$work/poets.json" -f "$filters/poems.jq" "$work/texts.jsonl" |
-  bring "chinese-poetry 2.0.1" https://github.com/chinese-poetry/chinese-poetry MIT
+  bring "chinese-poetry 2.0.1; names, years and places read out of its biographies by rules" https://github.com/chinese-poetry/chinese-poetry MIT
 
 for side in -wal -shm; do [[ ! -s $graph.part$side ]] || die "$graph.part is still open elsewhere"; done
 rm -f -- "$graph"-wal "$graph"-shm "$graph".part-wal "$graph".part-shm
