@@ -44,19 +44,25 @@ GroundingOptions GroundingFlags::options() const {
 std::unique_ptr<Graph> GroundingFlags::open(const Engine& engine) const {
   const GroundingMode mode = options().mode;
   if (mode == GroundingMode::kOff) return nullptr;
-  const bool insists = !graph_.empty() || mode == GroundingMode::kAlways || mode == GroundingMode::kStrict;
+  const bool insists =
+      !graph_.empty() || mode == GroundingMode::kAlways || mode == GroundingMode::kStrict;
   const fs::path path = graph_.empty() ? default_graph() : fs::path(graph_);
   if (!insists && !fs::exists(path)) return nullptr;
   try {
-    SH_CHECK(fs::exists(path), kBadInput, "{}: no such graph; make one with `shenhong kg init`", path.string());
-    SH_CHECK(engine.can_look_up(), kUsage, "{}: this model has no look-up tokens, so it cannot use {}; answer with --grounding off",
-             engine.name(), path.string());
+    SH_CHECK(fs::exists(path), kBadInput, "{}: no such graph; make one with `shenhong kg init`",
+             path.string());
+    SH_CHECK(
+        engine.can_look_up(), kUsage,
+        "{}: this model has no look-up tokens, so it cannot use {}; answer with --grounding off",
+        engine.name(), path.string());
     auto graph = open_graph(path);
     graph->store.check();
     return graph;
   } catch (const Error& error) {
     if (insists) throw;
-    fmt::print(stderr, "shenhong: {}\nshenhong: going on without a graph; --graph {} insists on it\n", error.what(), path.string());
+    fmt::print(stderr,
+               "shenhong: {}\nshenhong: going on without a graph; --graph {} insists on it\n",
+               error.what(), path.string());
     return nullptr;
   }
 }

@@ -217,8 +217,7 @@ void attach(const KgOptions& options) {
   if (options.json)
     fmt::print("{}\n", dump_json({{"graph", graph.string()}, {"endpoint", config.url}}));
   else
-    fmt::print("{}: facts that are not here are now looked up at {}\n", graph.string(),
-               config.url);
+    fmt::print("{}: facts that are not here are now looked up at {}\n", graph.string(), config.url);
 }
 
 void detach(const KgOptions& options) {
@@ -229,7 +228,8 @@ void detach(const KgOptions& options) {
   if (options.json)
     fmt::print("{}\n", dump_json({{"graph", graph.string()}, {"detached", config->url}}));
   else
-    fmt::print("{}: {} is not asked any more; what it told stays, in batches of kind fetch\n", graph.string(), config->url);
+    fmt::print("{}: {} is not asked any more; what it told stays, in batches of kind fetch\n",
+               graph.string(), config->url);
 }
 
 void add(const KgOptions& options) {

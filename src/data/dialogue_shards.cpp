@@ -39,7 +39,8 @@ std::vector<Message> messages_of(std::string_view line, const std::string& where
       return message[key].get<std::string>();
     };
     const Json learnt = message.contains("learn") ? message["learn"] : Json(true);
-    SH_CHECK(learnt.is_boolean(), kBadInput, "{}: learn = {}: want true or false", where, learnt.dump());
+    SH_CHECK(learnt.is_boolean(), kBadInput, "{}: learn = {}: want true or false", where,
+             learnt.dump());
     messages.push_back(
         {text("role"), text("content"), markup_of(message, where), learnt.get<bool>()});
   }

@@ -112,8 +112,8 @@ class Arm {
 };
 
 // Whether the fact that the [n] number `i` stands for says what is written before it: its relation
-// and the one who is asked about stand in the words since the last citation of another key, and what
-// was found ends right before the [n].
+// and the one who is asked about stand in the words since the last citation of another key, and
+// what was found ends right before the [n].
 bool entails(Graph& graph, const Reply& reply, size_t i, Language language) {
   const CitedFact& cited = reply.citations[i];
   const Relation* relation = graph.relations.find(cited.fact.predicate);
@@ -121,19 +121,31 @@ bool entails(Graph& graph, const Reply& reply, size_t i, Language language) {
   size_t start = 0;
   for (size_t before = 0; before < i; ++before) {
     const CitedFact& other = reply.citations[before];
-    const bool same = other.fact.predicate == cited.fact.predicate &&
-                      (other.fact.subject == cited.fact.subject || other.fact.object == cited.fact.object);
+    const bool same =
+        other.fact.predicate == cited.fact.predicate &&
+        (other.fact.subject == cited.fact.subject || other.fact.object == cited.fact.object);
     if (!same) start = other.end;
   }
   std::string words = reply.text.substr(start, cited.begin - start);
   while (words.ends_with(' ')) words.pop_back();
   const auto says = [&](std::string_view part) { return words.find(part) != words.npos; };
-  const auto ends = [&](const std::string& value) { return words.ends_with(shown_value(value)) || words.ends_with("…"); };
+  const auto ends = [&](const std::string& value) {
+    return words.ends_with(shown_value(value)) || words.ends_with("…");
+  };
   const std::string subject = graph.look_up.name_of(cited.fact.subject, language);
   std::string object = graph.look_up.object_text(cited.fact, language);
   while (object.ends_with("。")) object.resize(object.size() - std::string_view("。").size());
   return (says(relation->label(language)) && says(subject) && ends(object)) ||
          (says(relation->label(language, true)) && says(object) && ends(subject));
+}
+
+// Whether a reply cites what the question asks for, that subject and that relation; whether it was
+// understood is counted among the kinds.
+bool answers(const Reply& reply, const QuizQuestion& question) {
+  return std::ranges::any_of(reply.citations, [&](const CitedFact& cited) {
+    return cited.fact.subject == question.facts[0].subject &&
+           cited.fact.predicate == question.facts[0].predicate;
+  });
 }
 
 void count(Arm& arm, Graph& graph, const QuizQuestion& question, const Reply& reply,
@@ -213,7 +225,8 @@ void ask_hostile(std::vector<Arm>& arms, Graph& graph, Quiz& quiz, const FactEva
       const Hop& hop = question.hops[0];
       const std::string want =
           cited_look_ups({{hop.entity, hop.label, false, {shown_value(value)}}}, question.language);
-      arm.tally.hostile.count(arm.answer(graph, question.text).text == want);
+      const Reply reply = arm.answer(graph, question.text);
+      if (answers(reply, question)) arm.tally.hostile.count(reply.text == want);
     }
   }
 }
@@ -247,9 +260,7 @@ void ask_counterfactual(std::vector<Arm>& arms, Graph& graph, Quiz& quiz,
   for (Arm& arm : arms) {
     for (const QuizQuestion& question : questions) {
       const Reply reply = arm.answer(graph, question.text);
-      // What cannot be understood is not followed either, but that is counted elsewhere.
-      if (grade_answer(question, reply.text, reply.claims, graph.linker) == Grade::kNotAttempted)
-        continue;
+      if (!answers(reply, question)) continue;
       bool follows = false;
       for (const Value& value : graph.look_up.values(
                question.facts[0].subject, {question.facts[0].predicate, false}, question.language))

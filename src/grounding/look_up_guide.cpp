@@ -2,10 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <chrono>
-#include <cmath>
-#include <cstdlib>
-#include <set>
 
 #include "core/error.h"
 #include "grounding/lookup_text.h"
@@ -15,19 +13,16 @@
 namespace shenhong {
 namespace {
 
-constexpr size_t kMaxBearers = 16;         // of a name, the heaviest
+constexpr size_t kMaxBearers = 16;      // of a name, the heaviest
 constexpr int kMaxLookUps = 8;          // of one answer
 constexpr size_t kMaxValueTokens = 64;  // of one value
 constexpr double kMargin = 0.7;  // between bearers of a name, of log(1 + facts): a factor of 2
-// A relation that the entity does not have is asked for, too: a model that is sure of it is told
-// that there is none.
-const double kUnstatedPrior = std::getenv("PRIOR") ? std::atof(std::getenv("PRIOR")) : 1;
 constexpr double kAutoThreshold = 0.5;  // probability of a look-up from which there is one
 constexpr double kAlwaysThreshold =
     0.02;  // where the question names something that the graph knows
 // Of the whole query under the model; below it strict mode does not answer. Chosen on worlds of
 // other seeds than those of the report.
-const double kStrictProbability = std::getenv("STRICT") ? std::atof(std::getenv("STRICT")) : 0.5;
+constexpr double kStrictProbability = 0.5;
 
 // Adds the time of its life.
 class Stopwatch {
@@ -106,41 +101,44 @@ LookUpGuide::LookUpGuide(Graph& graph, const Engine& engine,
       for (const bool inverse : {false, true}) {
         if (inverse && relation.inverse_label_zh.empty() && relation.inverse_label_en.empty())
           continue;
-        const std::string text(relation.label(language, inverse));
-        Label& label = labels_[text];
-        if (label.tokens.empty())
-          label.tokens = tokenizer.encode(std::string(blank(language_of(text))) + text);
+        const std::string label(relation.label(language, inverse));
+        std::vector<Direction>& known = directions_[label];
+        if (known.empty())
+          labels_.push_back(tokenizer.encode(std::string(blank(language_of(label))) + label));
         const Direction direction{relation.id, inverse};
-        if (std::ranges::find(label.directions, direction) == label.directions.end())
-          label.directions.push_back(direction);
+        if (std::ranges::find(known, direction) == known.end()) known.push_back(direction);
       }
     }
   }
+  if (conversation.empty()) return;
+  const std::string& question = conversation.back().content;
+  question_ = fold_text(question);
+  for (const Mention& mention : graph_.linker.link(question_, question))
+    question_names_.push_back(mention.name);
 }
 
 void LookUpGuide::add_name(const std::string& spelling) {
   auto tokens = engine_.tokenizer().encode(std::string(blank(language_of(spelling))) + spelling);
-  const auto same = [&](const SpanChoice::Spelling& name) { return name.tokens == tokens; };
-  if (std::ranges::none_of(names_, same)) names_.push_back({std::move(tokens), 1});
+  if (std::ranges::find(names_, tokens) == names_.end()) names_.push_back(std::move(tokens));
 }
 
-// People mostly ask for what there is.
-std::vector<SpanChoice::Spelling> LookUpGuide::labels_for(std::string_view entity) {
-  std::set<std::pair<TermId, bool>> stated;
-  for (const Candidate& bearer : bearers_of(entity)) {
-    for (const auto& key : graph_.store.predicates_of(bearer.entity)) stated.insert(key);
+// A name that nobody bears and that does not stand in the question was copied badly: when the
+// question names one thing that the graph knows, that is meant.
+std::string LookUpGuide::mended(std::string entity) const {
+  if (question_names_.size() != 1 || !bearers_of(entity).empty()) return entity;
+  const std::u32string name = fold_text(entity).characters;
+  const std::u32string& text = question_.characters;
+  const auto is_word = [](char32_t c) { return c < 0x250 && (std::isalnum(int(c)) || c > 0x7f); };
+  for (size_t at = 0; (at = text.find(name, at)) != text.npos && !name.empty(); ++at) {
+    const size_t end = at + name.size();
+    const bool begins = at == 0 || !is_word(name.front()) || !is_word(text[at - 1]);
+    const bool ends = end == text.size() || !is_word(name.back()) || !is_word(text[end]);
+    if (begins && ends) return entity;
   }
-  std::vector<SpanChoice::Spelling> spellings;
-  for (const auto& [text, label] : labels_) {
-    const bool is_stated = std::ranges::any_of(label.directions, [&](const Direction& d) {
-      return stated.contains({d.relation, d.inverse});
-    });
-    spellings.push_back({label.tokens, is_stated ? 1 : kUnstatedPrior});
-  }
-  return spellings;
+  return question_names_[0];
 }
 
-std::vector<Candidate> LookUpGuide::bearers_of(std::string_view entity) {
+std::vector<Candidate> LookUpGuide::bearers_of(std::string_view entity) const {
   // A value of this answer is the one that was said, whoever else bears its name.
   if (const auto said = said_.find(std::string(entity)); said != said_.end())
     return {{said->second, 0}};
@@ -168,15 +166,13 @@ std::optional<Writing> LookUpGuide::write(std::span<const float> logits, size_t 
     case State::kEntity: {
       const int id = span_->next(logits);
       if (id == tokens_.relation || id == tokens_.inverse) {
-        query_ = {text_of(span_->tokens()), "", id == tokens_.inverse, false, false,
+        query_ = {mended(text_of(span_->tokens())),
+                  "",
+                  id == tokens_.inverse,
+                  false,
+                  false,
                   span_->probability()};
-        const Stopwatch stopwatch(trace_.seconds);
-        std::vector<SpanChoice::Spelling> labels;
-        try {
-          labels = labels_for(query_.entity);
-        } catch (const Error&) {  // answer() will meet it again, and say so
-        }
-        span_.emplace(std::move(labels), std::vector<int>{tokens_.end}, special_);
+        span_.emplace(labels_, std::vector<int>{tokens_.end}, special_);
         state_ = State::kRelation;
       }
       return Writing{{id}, ""};
@@ -215,11 +211,11 @@ Writing LookUpGuide::go_on(std::span<const float> logits) {
 
 std::vector<LookUpGuide::Found> LookUpGuide::find(std::string_view entity, std::string_view label) {
   const Language language = language_of(label);
-  const auto known = labels_.find(std::string(label));
-  if (known == labels_.end()) return {};
+  const auto known = directions_.find(std::string(label));
+  if (known == directions_.end()) return {};
   // 人物 is a book's characters, and back from a dynasty its people: which way, the model says; a
   // label that goes one way only says it itself.
-  std::vector<Direction> directions = known->second.directions;
+  std::vector<Direction> directions = known->second;
   const auto as_asked = [&](const Direction& direction) {
     return direction.inverse == query_.inverse;
   };
@@ -319,7 +315,8 @@ Writing LookUpGuide::say_found(const Found& found, size_t shown, size_t room) {
   for (;; values.pop_back()) {
     std::string plain;
     for (size_t i = 0; i < values.size(); ++i)
-      plain += fmt::format("{}{}", i > 0 ? value_separator(language) : blank(language), values[i].text);
+      plain +=
+          fmt::format("{}{}", i > 0 ? value_separator(language) : blank(language), values[i].text);
     rest.clear();
     if (found.values.size() > values.size())
       rest = chinese ? fmt::format("等（共{}项）", found.values.size())

@@ -55,7 +55,7 @@ struct GroundingTrace {
   std::vector<CitedFact> citations;
   int64_t look_ups = 0;           // keys that were looked up
   int64_t fact_tokens = 0;        // tokens of values, read and not drawn
-  double seconds = 0;  // for all that: linking, reading, writing
+  double seconds = 0;             // for all that: linking, reading, writing
   std::string backend = "local";  // local; how the attached endpoint answered: ok, timeout, ...; or
                                   // why the graph cannot be read
 };
@@ -84,8 +84,8 @@ class LookUpGuide : public Guide {
   Writing begin_look_up();
   Writing go_on(std::span<const float> logits);  // after a look-up: greedy, as it was trained
   Writing answer(size_t shown, size_t room);
-  std::vector<SpanChoice::Spelling> labels_for(std::string_view entity);
-  std::vector<Candidate> bearers_of(std::string_view entity);
+  std::string mended(std::string entity) const;
+  std::vector<Candidate> bearers_of(std::string_view entity) const;
   std::vector<Found> find(std::string_view entity, std::string_view label);
   Writing say_found(const Found& found, size_t shown, size_t room);
   Writing say_ambiguous(const std::vector<Found>& found, size_t shown);
@@ -98,13 +98,12 @@ class LookUpGuide : public Guide {
   const Engine& engine_;
   const GroundingOptions options_;
   Tokens tokens_;
-  std::vector<bool> special_;  // by id
-  struct Label {
-    std::vector<int> tokens;
-    std::vector<Direction> directions;  // several relations may be called the same
-  };
-  std::vector<SpanChoice::Spelling> names_;  // whom may be asked for
-  std::map<std::string, Label> labels_;      // what may be asked of them
+  std::vector<bool> special_;                     // by id
+  std::vector<std::vector<int>> names_, labels_;  // what may be asked for
+  std::map<std::string, std::vector<Direction>>
+      directions_;                           // by label; several may be called the same
+  FoldedText question_;                      // the last turn
+  std::vector<std::string> question_names_;  // that it holds, none inside another
   std::map<std::string, TermId> said_;       // values of this answer, by their text
   State state_ = State::kBefore;
   std::optional<SpanChoice> span_;

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
+#include <set>
 
 namespace shenhong {
 namespace {
 
 // Below this share of the model's probability the known spellings are not what it means.
-const double kTrust = std::getenv("TRUST") ? std::atof(std::getenv("TRUST")) : 0.5;
+constexpr double kTrust = 0.5;
 constexpr size_t kMaxTokens = 48;
 
 }  // namespace
@@ -26,29 +26,23 @@ bool SpanChoice::is_end(int id) const { return std::ranges::find(ends_, id) != e
 
 int SpanChoice::next(std::span<const float> logits) {
   const Softmax p(logits);
-  std::map<int, double> allowed;  // token -> the best prior of what it leads to
-  for (const auto& [tokens, prior] : spellings_) {
-    if (tokens.size() < tokens_.size() ||
-        !std::equal(tokens_.begin(), tokens_.end(), tokens.begin()))
+  std::set<int> allowed;
+  for (const std::vector<int>& spelling : *spellings_) {
+    if (spelling.size() < tokens_.size() ||
+        !std::equal(tokens_.begin(), tokens_.end(), spelling.begin()))
       continue;
-    const auto allow = [&](int id) { allowed[id] = std::max(allowed[id], prior); };
-    if (tokens.size() > tokens_.size())
-      allow(tokens[tokens_.size()]);
+    if (spelling.size() > tokens_.size())
+      allowed.insert(spelling[tokens_.size()]);
     else if (!tokens_.empty())
-      std::ranges::for_each(ends_, allow);
+      allowed.insert(ends_.begin(), ends_.end());
   }
   double known = 0;
-  for (const auto& [id, prior] : allowed) known += p[id];
+  for (const int id : allowed) known += p[id];
   free_ |= known < kTrust;
 
   int best = -1;
   if (!free_) {
-    double best_score = -1;
-    for (const auto& [id, prior] : allowed) {
-      if (p[id] * prior <= best_score) continue;
-      best = id;
-      best_score = p[id] * prior;
-    }
+    best = *std::ranges::max_element(allowed, {}, [&](int id) { return logits[size_t(id)]; });
   } else if (tokens_.size() >= kMaxTokens) {
     best = ends_.front();
   } else {

@@ -22,14 +22,11 @@ class Softmax {
 
 class SpanChoice {
  public:
-  struct Spelling {
-    std::vector<int> tokens;
-    double prior = 1;  // how likely it is before the model says anything, relative to the others
-  };
-  // `ends`: the tokens that may close the span. `special`, by id, must outlive it.
-  SpanChoice(std::vector<Spelling> spellings, std::vector<int> ends,
+  // `spellings`: token sequences; `ends`: the tokens that may close the span. The spellings and
+  // `special`, by id, must outlive it.
+  SpanChoice(const std::vector<std::vector<int>>& spellings, std::vector<int> ends,
              const std::vector<bool>& special)
-      : spellings_(std::move(spellings)), ends_(std::move(ends)), special_(&special) {}
+      : spellings_(&spellings), ends_(std::move(ends)), special_(&special) {}
 
   // The likeliest token that may come next, model and priors taken together; an end closes the
   // span.
@@ -42,7 +39,7 @@ class SpanChoice {
  private:
   bool is_end(int id) const;
 
-  std::vector<Spelling> spellings_;
+  const std::vector<std::vector<int>>* spellings_;
   std::vector<int> ends_;
   const std::vector<bool>* special_;  // by id
   std::vector<int> tokens_;

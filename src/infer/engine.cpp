@@ -167,8 +167,9 @@ GenerateResult Engine::generate(const GenerateRequest& request, const OnPiece& o
   for (;;) {
     bool go_on = true, ended = false;
     std::vector<int> written;
-    if (auto writing =
-            request.guide ? request.guide->write(logits, answer.pushed(), limit - result.tokens.size()) : std::nullopt) {
+    if (auto writing = request.guide ? request.guide->write(logits, answer.pushed(),
+                                                            limit - result.tokens.size())
+                                     : std::nullopt) {
       if (result.tokens.size() + writing->tokens.size() > limit) {
         result.finish = Finish::kLength;
         break;

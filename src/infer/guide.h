@@ -20,8 +20,10 @@ class Guide {
   virtual ~Guide() = default;
 
   // Before each draw: what is written in the model's place, or nothing, and the model draws.
-  // `shown`: bytes of the answer so far. `room`: tokens that still fit; what is longer ends the answer unwritten.
-  virtual std::optional<Writing> write(std::span<const float> logits, size_t shown, size_t room) = 0;
+  // `shown`: bytes of the answer so far. `room`: tokens that still fit; what is longer ends the
+  // answer unwritten.
+  virtual std::optional<Writing> write(std::span<const float> logits, size_t shown,
+                                       size_t room) = 0;
 
   // Tokens that the model may not draw. Valid as long as the guide lives.
   virtual std::span<const int> banned() const = 0;

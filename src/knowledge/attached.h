@@ -1,5 +1,5 @@
-// Which endpoint is asked where a graph is silent: GRAPH.endpoint.json, beside the graph and not in it, so that a graph
-// from elsewhere brings no address to ask, no permission and no path to read.
+// Which endpoint is asked where a graph is silent: GRAPH.endpoint.json, beside the graph and not in
+// it, so that a graph from elsewhere brings no address to ask, no permission and no path to read.
 #pragma once
 
 #include <optional>

@@ -37,7 +37,8 @@ std::vector<Fact> LookUp::stated(TermId entity, Direction direction) {
 std::vector<Value> LookUp::values(TermId entity, Direction direction, Language language,
                                   const std::string& as_of) {
   std::vector<Fact> facts = stated(entity, direction);
-  if (facts.empty() && remote_ && remote_->fetch(entity, direction)) facts = stated(entity, direction);
+  if (facts.empty() && remote_ && remote_->fetch(entity, direction))
+    facts = stated(entity, direction);
   std::erase_if(facts, [&](const Fact& fact) { return !holds_at(fact, as_of); });
   std::ranges::stable_sort(facts, [&](const Fact& a, const Fact& b) {
     const double trust_a = store_.source(a.source).trust, trust_b = store_.source(b.source).trust;

@@ -22,7 +22,8 @@ void RemoteFacts::begin_answer() {
   answer_until_ = Clock::now() + kPerAnswer;
 }
 
-// False while the endpoint is left alone, or the answer has no time left; the failure is then said again.
+// False while the endpoint is left alone, or the answer has no time left; the failure is then said
+// again.
 bool RemoteFacts::may_ask() {
   if (Clock::now() < quiet_until_) {
     status_ = last_failure_;

@@ -24,7 +24,8 @@ class RemoteFacts {
   RemoteFacts(Store& store, SparqlEndpoint endpoint)
       : store_(store), endpoint_(std::move(endpoint)) {}
 
-  // Before the look-ups of one answer: nothing has been asked, so nothing has failed, and there is time for them.
+  // Before the look-ups of one answer: nothing has been asked, so nothing has failed, and there is
+  // time for them.
   void begin_answer();
 
   // Brings what the endpoint says of this key, and the labels of what it names; true when there is

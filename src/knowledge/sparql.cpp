@@ -47,8 +47,10 @@ bool is_private(const sockaddr& address) {
     return v4(uint32_t(bytes[12]) << 24 | uint32_t(bytes[13]) << 16 | uint32_t(bytes[14]) << 8 |
               bytes[15]);
   if (bytes[0] == 0x20 && bytes[1] == 0x02)  // 6to4
-    return v4(uint32_t(bytes[2]) << 24 | uint32_t(bytes[3]) << 16 | uint32_t(bytes[4]) << 8 | bytes[5]);
-  return (bytes[0] & 0xfe) == 0xfc || (bytes[0] == 0xfe && (bytes[1] & 0x80) == 0x80) || bytes[0] == 0xff;
+    return v4(uint32_t(bytes[2]) << 24 | uint32_t(bytes[3]) << 16 | uint32_t(bytes[4]) << 8 |
+              bytes[5]);
+  return (bytes[0] & 0xfe) == 0xfc || (bytes[0] == 0xfe && (bytes[1] & 0x80) == 0x80) ||
+         bytes[0] == 0xff;
 }
 
 // One exchange with the other side.
@@ -117,8 +119,11 @@ SparqlEndpoint::SparqlEndpoint(EndpointConfig config, Limits limits)
   SH_CHECK(http && !iri_fault(config_.url), kUsage,
            "'{}': want the http or https address of a SPARQL endpoint", config_.url);
   const size_t host = config_.url.find("//") + 2;
-  SH_CHECK(config_.url.substr(host, config_.url.find('/', host) - host).find('@') == std::string::npos,
-           kUsage, "the endpoint's address holds a password, and addresses are shown in citations; give it by --credentials FILE");
+  SH_CHECK(
+      config_.url.substr(host, config_.url.find('/', host) - host).find('@') == std::string::npos,
+      kUsage,
+      "the endpoint's address holds a password, and addresses are shown in citations; give it by "
+      "--credentials FILE");
   if (config_.credentials_file.empty()) return;
   credentials_ = read_file(config_.credentials_file);
   credentials_.resize(std::min(credentials_.find_first_of("\r\n"), credentials_.size()));
@@ -234,7 +239,8 @@ RemoteAnswer SparqlEndpoint::bearers(std::string_view name) {
 RemoteAnswer SparqlEndpoint::labels(const std::vector<Term>& entities) {
   std::string subjects;
   for (const Term& entity : entities) subjects += checked(entity) + " ";
-  return ask(fmt::format("SELECT DISTINCT ?s ?o WHERE {{ VALUES ?s {{ {}}} ?s {} ?o FILTER(LANG(?o) IN (\"\", \"zh\", "
+  return ask(fmt::format("SELECT DISTINCT ?s ?o WHERE {{ VALUES ?s {{ {}}} ?s {} ?o "
+                         "FILTER(LANG(?o) IN (\"\", \"zh\", "
                          "\"zh-hans\", \"zh-cn\", \"en\")) }} LIMIT {}",
                          subjects, checked(Term::iri(std::string(iri::kLabel))), limits_.rows),
              {"s", "o"});

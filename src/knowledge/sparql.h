@@ -46,7 +46,8 @@ class SparqlEndpoint {
     size_t bytes = 8 << 20;
     int rows = 200;
   };
-  // Error(kUsage): no http or https address, one with a password in it, or a credentials file that cannot be read.
+  // Error(kUsage): no http or https address, one with a password in it, or a credentials file that
+  // cannot be read.
   SparqlEndpoint(EndpointConfig config, Limits limits);
   explicit SparqlEndpoint(EndpointConfig config) : SparqlEndpoint(std::move(config), Limits()) {}
 

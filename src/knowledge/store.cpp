@@ -170,17 +170,6 @@ std::optional<Fact> Store::fact(int64_t id) {
   return found.empty() ? std::nullopt : std::optional(found[0]);
 }
 
-std::vector<std::pair<TermId, bool>> Store::predicates_of(TermId entity) {
-  std::vector<std::pair<TermId, bool>> predicates;
-  for (const bool inverse : {false, true}) {
-    Query query(database_, inverse ? "SELECT DISTINCT p FROM fact WHERE o = ? AND retracted IS NULL"
-                                   : "SELECT DISTINCT p FROM fact WHERE s = ? AND retracted IS NULL");
-    query.bind(1, entity);
-    while (query.step()) predicates.emplace_back(query.integer(0), inverse);
-  }
-  return predicates;
-}
-
 bool Store::describes_source(std::string_view name) {
   Query query(database_, "SELECT 1 FROM source WHERE name = ? AND url <> ''");
   query.bind(1, name);
@@ -404,7 +393,8 @@ Store::Batch::Batch(Store& store, std::string_view kind, std::string_view file,
   state_->next_term = database.number("SELECT coalesce(max(id), 0) FROM term");
   state_->terms_before = state_->next_term > 0;
   state_->retracted_before =
-      kind == "fetch" || database.number("SELECT EXISTS (SELECT 1 FROM fact WHERE retracted IS NOT NULL)");
+      kind == "fetch" ||
+      database.number("SELECT EXISTS (SELECT 1 FROM fact WHERE retracted IS NOT NULL)");
   state_->transaction.emplace(database);
 }
 

@@ -76,8 +76,6 @@ class Store {
   std::vector<Fact> facts_with_object(TermId object);
   std::optional<Fact> fact(int64_t id);
   Source source(int64_t id);
-  // The relations of which it is a subject (false) or an object (true).
-  std::vector<std::pair<TermId, bool>> predicates_of(TermId entity);
   // All of them, ordered by id; for indices that are built at start.
   void for_each_fact_of(TermId predicate,
                         const std::function<void(TermId subject, TermId object)>& visit);

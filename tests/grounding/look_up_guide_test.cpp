@@ -126,6 +126,14 @@ TEST_F(GuideTest, does_not_take_a_known_name_for_an_unknown_one) {
   EXPECT_EQ(said.text, "图谱中没有“李白山”的“朝代”。");
 }
 
+TEST_F(GuideTest, a_badly_copied_name_is_the_one_that_the_question_holds) {
+  const Said said = say("静夜思是谁写的？", "<kg_e>静夜恩<kg_r>作者<kg_end>。");
+  EXPECT_EQ(said.text, "静夜思的作者是李白[1]。");
+  EXPECT_EQ(
+      say("Who wrote Quiet Night Thought?", "<kg_e> Quiet Night Thou<kg_r> author<kg_end>.").text,
+      "The author of Quiet Night Thought: Li Bai [1].");
+}
+
 TEST_F(GuideTest, says_when_a_name_has_several_bearers) {
   const Said said = say("登高是谁写的", "<kg_e>登高<kg_r>作者<kg_end>。");
   EXPECT_EQ(said.text, "“登高”不止一个：作者是杜甫[1]；作者是王维[2]。您问的是哪一个？");

@@ -22,7 +22,7 @@ std::vector<float> wants(std::initializer_list<int> tokens) {
 }
 
 TEST(SpanChoice, follows_the_spelling_that_the_model_means) {
-  const std::vector<SpanChoice::Spelling> spellings = {{{1, 2}}, {{1, 3, 4}}};
+  const std::vector<std::vector<int>> spellings = {{1, 2}, {1, 3, 4}};
   const auto controls = special();
   SpanChoice span(spellings, {kEnd}, controls);
   EXPECT_EQ(span.next(wants({1})), 1);
@@ -35,7 +35,7 @@ TEST(SpanChoice, follows_the_spelling_that_the_model_means) {
 }
 
 TEST(SpanChoice, does_not_stop_inside_a_spelling) {
-  const std::vector<SpanChoice::Spelling> spellings = {{{1, 2}}};
+  const std::vector<std::vector<int>> spellings = {{1, 2}};
   const auto controls = special();
   SpanChoice span(spellings, {kEnd}, controls);
   span.next(wants({1}));
@@ -45,7 +45,7 @@ TEST(SpanChoice, does_not_stop_inside_a_spelling) {
 
 // A name that the graph does not hold is not bent to the nearest that it does.
 TEST(SpanChoice, becomes_free_where_the_model_means_something_else) {
-  const std::vector<SpanChoice::Spelling> spellings = {{{1, 2}}};
+  const std::vector<std::vector<int>> spellings = {{1, 2}};
   const auto controls = special();
   SpanChoice span(spellings, {kEnd}, controls);
   EXPECT_EQ(span.next(wants({1})), 1);
@@ -56,16 +56,8 @@ TEST(SpanChoice, becomes_free_where_the_model_means_something_else) {
   EXPECT_EQ(span.tokens(), (std::vector<int>{1, 2, 5}));
 }
 
-TEST(SpanChoice, weighs_what_the_model_means_with_what_is_usual) {
-  const std::vector<SpanChoice::Spelling> spellings = {{{1}, 0.2}, {{2}, 1}};
-  const auto controls = special();
-  EXPECT_EQ(SpanChoice(spellings, {kEnd}, controls).next(wants({1, 2})), 2) << "nearly as likely";
-  std::vector<float> sure = wants({1});
-  EXPECT_EQ(SpanChoice(spellings, {kEnd}, controls).next(sure), 1) << "the model is sure";
-}
-
 TEST(SpanChoice, is_never_empty_and_never_endless) {
-  const std::vector<SpanChoice::Spelling> none;
+  const std::vector<std::vector<int>> none;
   const auto controls = special();
   SpanChoice span(none, {kEnd}, controls);
   EXPECT_NE(span.next(wants({kEnd, 3})), kEnd);
