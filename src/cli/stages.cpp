@@ -217,8 +217,8 @@ Json run_export_stage(const Recipe& recipe) {
                            {"bos_token_id", model->config().bos_token_id},
                            {"eos_token_id", model->config().eos_token_id},
                            {"do_sample", true},
-                           {"temperature", 1.0},
-                           {"min_p", 0.15},
+                           {"temperature", 1.3},
+                           {"min_p", 0.08},
                            // Verse hardly repeats a character, and a rhyme word never.
                            {"presence_penalty", 1.6}};
   write_file(out / "generation_config.json", dump_json(generation, 2) + "\n");
