@@ -28,8 +28,7 @@ class SpanChoice {
              const std::vector<bool>& special)
       : spellings_(&spellings), ends_(std::move(ends)), special_(&special) {}
 
-  // The likeliest token that may come next, model and priors taken together; an end closes the
-  // span.
+  // The likeliest token that may come next; an end closes the span.
   int next(std::span<const float> logits);
 
   const std::vector<int>& tokens() const { return tokens_; }  // of the span, without the end
