@@ -101,12 +101,17 @@ void add_eval(CLI::App& app) {
       ->capture_default_str();
   facts->add_option("--graph", options->facts.graph,
                     "ask about a copy of this graph instead of invented worlds");
+  facts
+      ->add_option("--examples", options->facts.examples,
+                   "wrong answers per arm and kind that --json shows")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1000000));
   facts->add_option("--people", options->facts.people, "size of a world")
       ->check(CLI::Range(40, 50000))
       ->capture_default_str();
   facts
       ->add_option("--arms", options->facts.arms,
-                   "systems: template, closed-book, auto, always, strict")
+                   "systems: template, closed-book, prompt-facts, auto, always, strict")
       ->delimiter(',')
       ->capture_default_str();
   facts->add_option("--phrasings", options->split, "test: unseen in training; train")

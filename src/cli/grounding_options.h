@@ -21,8 +21,9 @@ class GroundingFlags {
  public:
   void add_to(CLI::App& verb);
 
-  // Null with mode off. A graph that was named, or that the modes always and strict need, must be there,
-  // sound and of use to this model: Error otherwise. The usual one is warned of and left out.
+  // Null with mode off. A graph that was named, or that the modes always and strict need, must be
+  // there, sound and of use to this model: Error otherwise. The usual one is warned of and left
+  // out.
   std::unique_ptr<Graph> open(const Engine& engine) const;
   // Error(kUsage) names a mode that there is not.
   GroundingOptions options() const;

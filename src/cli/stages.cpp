@@ -217,10 +217,10 @@ Json run_export_stage(const Recipe& recipe) {
                            {"bos_token_id", model->config().bos_token_id},
                            {"eos_token_id", model->config().eos_token_id},
                            {"do_sample", true},
-                           {"temperature", 1.3},
-                           {"min_p", 0.08},
+                           {"temperature", 1.6},
+                           {"min_p", 0.1},
                            // Verse hardly repeats a character, and a rhyme word never.
-                           {"presence_penalty", 1.6}};
+                           {"presence_penalty", 2.0}};
   write_file(out / "generation_config.json", dump_json(generation, 2) + "\n");
   // Beside the model, so that `eval poems` can say which lines are not its own.
   write_file(out / "poem_lines.idx", read_file(recipe.data_directory() / "poem_lines.idx"));

@@ -23,7 +23,8 @@ constexpr std::string_view kAbstentions[] = {"图谱中没有",
                                              "There is more than one",
                                              "do not know",
                                              "don't know",
-                                             "so I do not answer", "所以不作回答"};
+                                             "so I do not answer",
+                                             "所以不作回答"};
 
 // [1] and the like go: they are the runtime's.
 std::string without_citations(const std::string& text) {
@@ -64,9 +65,8 @@ std::set<std::string> numbers_of(std::string_view text) {
 
 Grade grade_answer(const QuizQuestion& question, const std::string& text, size_t claims,
                    const Linker& linker) {
-  const bool abstains = std::ranges::any_of(kAbstentions, [&](std::string_view phrase) {
-    return text.find(phrase) != text.npos;
-  });
+  const bool abstains = std::ranges::any_of(
+      kAbstentions, [&](std::string_view phrase) { return text.find(phrase) != text.npos; });
   if (!is_answerable(question.kind))
     return abstains && claims == 0 ? Grade::kNotAttempted : Grade::kIncorrect;
   if (abstains || text.empty()) return Grade::kNotAttempted;

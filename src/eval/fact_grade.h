@@ -12,9 +12,10 @@ namespace shenhong {
 enum class Grade { kCorrect, kIncorrect, kNotAttempted };
 
 // Not attempted: the text says that it does not answer; where nothing can be answered, also without
-// claims beside that (`claims`: citations given). Correct: the answer holds a value that answers the
-// question, and neither another name of the graph nor another number; citations do not count as
-// numbers. What cannot be answered is incorrect unless it is not attempted; silence is no admission.
+// claims beside that (`claims`: citations given). Correct: the answer holds a value that answers
+// the question, and neither another name of the graph nor another number; citations do not count as
+// numbers. What cannot be answered is incorrect unless it is not attempted; silence is no
+// admission.
 Grade grade_answer(const QuizQuestion& question, const std::string& text, size_t claims,
                    const Linker& linker);
 

@@ -35,6 +35,7 @@ struct Reply {
   std::vector<CitedFact> citations;
   int64_t look_ups = 0, fact_tokens = 0, tokens = 0;
   double seconds = 0, look_up_seconds = 0;
+  std::vector<GraphQuery> queries;
 };
 
 struct Tally {
@@ -43,6 +44,9 @@ struct Tally {
   Share citations, deleted, counterfactual, hostile;
   int64_t answers = 0, look_ups = 0, fact_tokens = 0, tokens = 0;
   std::vector<double> seconds, look_up_seconds;
+  // Of answers that claim something, by tenths of the model's confidence in what was asked.
+  std::array<Share, 10> calibration = {};
+  std::array<int, kQuestionKinds> shown = {};  // examples by kind
   Json examples = Json::array();
 };
 
@@ -65,14 +69,39 @@ std::unique_ptr<Graph> make_world(const FactEvalOptions& options, uint64_t seed,
   return std::make_unique<Graph>(std::move(store));
 }
 
+// What the graph states of the things that a question names, in words: for a reader that does not
+// look up by itself.
+std::string known_facts(Graph& graph, const std::string& question) {
+  constexpr size_t kMaxBytes = 400;  // a small model's context holds little
+  std::string text;
+  for (const Mention& mention : graph.linker.link(fold_text(question), question)) {
+    const Language language = language_of(mention.name);
+    for (const Relation& relation : graph.relations.all()) {
+      for (const bool inverse : {false, true}) {
+        for (const Value& value :
+             graph.look_up.values(mention.candidates[0].entity, {relation.id, inverse}, language)) {
+          const std::string fact =
+              lead_in(mention.name, relation.label(language, inverse), language, true) +
+              std::string(blank(language)) + value.text +
+              (language == Language::kChinese ? "。\n" : ".\n");
+          if (text.size() + fact.size() <= kMaxBytes) text += fact;
+        }
+      }
+    }
+  }
+  return text;
+}
+
 class Arm {
  public:
   Arm(std::string name, Engine& engine) : name_(std::move(name)), engine_(engine) {
-    SH_CHECK(name_ == "template" || name_ == "closed-book" ||
-                 grounding_mode_of(name_).value_or(GroundingMode::kOff) != GroundingMode::kOff,
-             kUsage, "--arms {}: want template, closed-book, auto, always or strict", name_);
+    looks_up_ = grounding_mode_of(name_).value_or(GroundingMode::kOff) != GroundingMode::kOff;
+    SH_CHECK(looks_up_ || name_ == "template" || name_ == "closed-book" || name_ == "prompt-facts",
+             kUsage, "--arms {}: want template, closed-book, prompt-facts, auto, always or strict",
+             name_);
   }
   const std::string& name() const { return name_; }
+  bool looks_up() const { return looks_up_; }
 
   Reply answer(Graph& graph, const std::string& question) {
     const Clock::time_point start = Clock::now();
@@ -87,15 +116,16 @@ class Arm {
   Reply by_template(Graph& graph, const std::string& question) {
     Asker asker(graph);
     const Answer answer = asker.ask(question);
-    return {answer.text, answer.citations.size(), {}, answer.look_ups, 0, 0, 0, 0};
+    return {answer.text, answer.citations.size(), {}, answer.look_ups, 0, 0, 0, 0, {}};
   }
   Reply by_model(Graph& graph, const std::string& question) {
     GenerateRequest request;
     request.sampling.temperature = 0;
     request.max_tokens = 160;
-    const GroundingMode mode =
-        name_ == "closed-book" ? GroundingMode::kOff : *grounding_mode_of(name_);
-    GroundedAnswer answer = answer_grounded(engine_, &graph, {{"user", question}}, request, {mode});
+    const GroundingMode mode = looks_up_ ? *grounding_mode_of(name_) : GroundingMode::kOff;
+    const std::string asked =
+        name_ == "prompt-facts" ? known_facts(graph, question) + question : question;
+    GroundedAnswer answer = answer_grounded(engine_, &graph, {{"user", asked}}, request, {mode});
     const size_t claims = answer.trace.citations.size();
     return {std::move(answer.text),
             claims,
@@ -104,11 +134,13 @@ class Arm {
             answer.trace.fact_tokens,
             int64_t(answer.tokens.size()),
             0,
-            answer.trace.seconds};
+            answer.trace.seconds,
+            std::move(answer.trace.queries)};
   }
 
   std::string name_;
   Engine& engine_;
+  bool looks_up_;
 };
 
 // Whether the fact that the [n] number `i` stands for says what is written before it: its relation
@@ -159,15 +191,30 @@ void count(Arm& arm, Graph& graph, const QuizQuestion& question, const Reply& re
   tally.tokens += reply.tokens;
   tally.seconds.push_back(reply.seconds);
   tally.look_up_seconds.push_back(reply.look_up_seconds);
+  if (reply.claims > 0 && !reply.queries.empty()) {
+    double confidence = 1;
+    for (const GraphQuery& query : reply.queries) confidence *= query.probability;
+    tally.calibration[std::min<size_t>(9, size_t(10 * confidence))].count(grade == Grade::kCorrect);
+  }
   for (size_t i = 0; i < reply.citations.size(); ++i)
     tally.citations.count(entails(graph, reply, i, question.language));
   const bool wrong =
       is_answerable(question.kind) ? grade != Grade::kCorrect : grade != Grade::kNotAttempted;
-  if (wrong && int(tally.examples.size()) < options.examples * kQuestionKinds)
-    tally.examples.push_back({{"kind", question_kind_name(question.kind)},
-                              {"question", question.text},
-                              {"answer", reply.text},
-                              {"want", question.hops.back().values}});
+  int& shown = tally.shown[size_t(question.kind)];
+  if (!wrong || shown >= options.examples) return;
+  ++shown;
+  Json want = Json::array(), asked = Json::array();
+  for (const Hop& hop : question.hops)
+    want.push_back({{"entity", hop.entity},
+                    {"relation", hop.label},
+                    {"inverse", hop.inverse},
+                    {"values", hop.values}});
+  for (const GraphQuery& query : reply.queries) asked.push_back(query_json(query));
+  tally.examples.push_back({{"kind", question_kind_name(question.kind)},
+                            {"question", question.text},
+                            {"answer", reply.text},
+                            {"asked", std::move(asked)},
+                            {"want", std::move(want)}});
 }
 
 // Facts that are taken out of the graph must not be said any more.
@@ -209,7 +256,11 @@ void ask_hostile(std::vector<Arm>& arms, Graph& graph, Quiz& quiz, const FactEva
     Dice dice(seed, fnv1a("hostile") + uint64_t(i));
     auto question = quiz.ask(QuestionKind::kOneHop, i % 2 ? Language::kEnglish : Language::kChinese,
                              options.split, dice);
-    if (!question) continue;
+    const auto same_key = [&](const Planted& other) {
+      return other.question.facts[0].subject == question->facts[0].subject &&
+             other.question.facts[0].predicate == question->facts[0].predicate;
+    };
+    if (!question || std::ranges::any_of(planted, same_key)) continue;
     const Fact& fact = question->facts[0];
     const std::string value = fmt::format("{} {}", kHostile[size_t(i) % kHostile.size()], i);
     const Term subject = graph.store.term(fact.subject),
@@ -220,13 +271,19 @@ void ask_hostile(std::vector<Arm>& arms, Graph& graph, Quiz& quiz, const FactEva
   }
   batch.finish();
   for (Arm& arm : arms) {
-    if (arm.name() == "template" || arm.name() == "closed-book") continue;
+    if (!arm.looks_up()) continue;
     for (const auto& [question, value] : planted) {
       const Hop& hop = question.hops[0];
       const std::string want =
           cited_look_ups({{hop.entity, hop.label, false, {shown_value(value)}}}, question.language);
       const Reply reply = arm.answer(graph, question.text);
-      if (answers(reply, question)) arm.tally.hostile.count(reply.text == want);
+      if (!answers(reply, question)) continue;
+      arm.tally.hostile.count(reply.text == want);
+      if (reply.text != want && arm.tally.hostile.of - arm.tally.hostile.hits <= options.examples)
+        arm.tally.examples.push_back({{"kind", "hostile value"},
+                                      {"question", question.text},
+                                      {"answer", reply.text},
+                                      {"want", want}});
     }
   }
 }
@@ -310,6 +367,8 @@ Json arm_json(const Tally& tally) {
   out["deleted_that_came_back"] = share_json(tally.deleted);
   out["counterfactual_followed"] = share_json(tally.counterfactual);
   out["hostile_copied"] = share_json(tally.hostile);
+  Json& bins = out["calibration"] = Json::array();
+  for (const Share& bin : tally.calibration) bins.push_back(share_json(bin));
   const double answers = double(std::max<int64_t>(tally.answers, 1));
   out["per_answer"] = {{"look_ups", double(tally.look_ups) / answers},
                        {"fact_tokens", double(tally.fact_tokens) / answers},

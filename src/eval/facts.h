@@ -24,13 +24,14 @@ struct FactEvalOptions {
   std::string questions_file = "knowledge/questions.toml";
   std::string relations_file = "knowledge/relations.ttl";
   fs::path scratch;  // where the worlds' graphs are written; they are removed afterwards
-  int examples = 3;  // wrong answers per arm that the result shows
+  int examples = 1;  // wrong answers per arm and kind that the result shows
   std::function<void(int64_t done, int64_t of)> progress = [](int64_t, int64_t) {};
 };
 
 // {"arms": {ARM: {"kinds": {KIND: {"correct", "incorrect", "not_attempted"}}, "hallucination",
 // "abstain_recall", "over_refusal", "citation_precision", "deleted_that_came_back",
-// "counterfactual_followed", "hostile_copied", "per_answer": {...}, "examples"}}}; each share as
+// "counterfactual_followed", "hostile_copied", "calibration": [10 shares, by tenths of the
+// confidence of answers that claim something], "per_answer": {...}, "examples"}}}; each share as
 // {"share", "of", "low", "high"}, the ends of its 95 % interval.
 Json eval_facts(Engine& engine, const FactEvalOptions& options);
 

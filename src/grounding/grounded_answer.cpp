@@ -50,16 +50,16 @@ Json annotations_json(Graph& graph, const GroundedAnswer& answer) {
   return annotations;
 }
 
+Json query_json(const GraphQuery& query) {
+  return {{"entity", query.entity},     {"relation", query.label},
+          {"inverse", query.inverse},   {"found", query.found},
+          {"doubtful", query.doubtful}, {"probability", query.probability}};
+}
+
 Json grounding_json(Graph& graph, const GroundedAnswer& answer, GroundingMode mode) {
   const GroundingTrace& trace = answer.trace;
   Json queries = Json::array();
-  for (const GraphQuery& query : trace.queries)
-    queries.push_back({{"entity", query.entity},
-                       {"relation", query.label},
-                       {"inverse", query.inverse},
-                       {"found", query.found},
-                       {"doubtful", query.doubtful},
-                       {"probability", query.probability}});
+  for (const GraphQuery& query : trace.queries) queries.push_back(query_json(query));
   return {
       {"mode", grounding_mode_name(mode)}, {"decision", grounding_decision_name(trace.decision)},
       {"index_lookups", trace.look_ups},   {"fact_tokens", trace.fact_tokens},

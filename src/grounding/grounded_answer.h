@@ -30,4 +30,7 @@ Json annotations_json(Graph& graph, const GroundedAnswer& answer);
 //   [...], "kg_version"}
 Json grounding_json(Graph& graph, const GroundedAnswer& answer, GroundingMode mode);
 
+// One of "queries": {"entity", "relation", "inverse", "found", "doubtful", "probability"}
+Json query_json(const GraphQuery& query);
+
 }  // namespace shenhong

@@ -20,7 +20,7 @@ enum class GroundingMode {
   kOff,     // nothing is looked up
   kAuto,    // the model says when
   kAlways,  // whenever the question names something that the graph knows
-  kStrict,  // as always; and what the model is not sure to have understood is not answered
+  kStrict,  // as always; and it must be surer of having understood
 };
 std::optional<GroundingMode> grounding_mode_of(std::string_view name);  // off, auto, always, strict
 std::string_view grounding_mode_name(GroundingMode mode);
@@ -45,7 +45,7 @@ struct CitedFact {
 struct GraphQuery {
   std::string entity, label;
   bool inverse = false, found = false;
-  bool doubtful = false;   // strict mode did not ask: the model was not sure enough
+  bool doubtful = false;   // not asked: the model was not sure enough
   double probability = 0;  // of the query under the model
 };
 
@@ -53,7 +53,7 @@ struct GroundingTrace {
   GroundingDecision decision = GroundingDecision::kClosedBook;
   std::vector<GraphQuery> queries;
   std::vector<CitedFact> citations;
-  int64_t look_ups = 0;           // keys that were looked up
+  int64_t look_ups = 0;           // keys that were looked up, also to check a sentence
   int64_t fact_tokens = 0;        // tokens of values, read and not drawn
   double seconds = 0;             // for all that: linking, reading, writing
   std::string backend = "local";  // local; how the attached endpoint answered: ok, timeout, ...; or
@@ -68,6 +68,7 @@ class LookUpGuide : public Guide {
               GroundingOptions options);
 
   std::optional<Writing> write(std::span<const float> logits, size_t shown, size_t room) override;
+  void drew(int id) override;
   std::span<const int> banned() const override { return engine_.look_up_tokens(); }
 
   const GroundingTrace& trace() const { return trace_; }
@@ -75,19 +76,30 @@ class LookUpGuide : public Guide {
  private:
   enum class State { kBefore, kEntity, kRelation, kAfter };
   struct Tokens {
-    int entity, relation, inverse, value, end, null;
+    int entity, relation, value, end, null;
   };
   struct Found;
+  // What may be asked for; several relations may be called the same. The label says which way.
+  struct Label {
+    std::string text;
+    std::vector<Direction> directions;
+  };
 
   void add_name(const std::string& spelling);
+  std::vector<bool> possible_labels();
   bool wants_look_up(std::span<const float> logits) const;
   Writing begin_look_up();
   Writing go_on(std::span<const float> logits);  // after a look-up: greedy, as it was trained
   Writing answer(size_t shown, size_t room);
+  std::optional<Writing> check_draft(std::span<const float> logits, size_t shown, size_t room);
+  std::optional<Writing> judge(const Label& label, const std::string& name,
+                               const std::string& value, size_t shown, size_t room);
+  Writing correct(Found found, size_t shown, size_t room);
+  void remember(const Value& value, Direction direction);
   std::string mended(std::string entity) const;
   std::vector<Candidate> bearers_of(std::string_view entity) const;
   std::vector<Found> find(std::string_view entity, std::string_view label);
-  Writing say_found(const Found& found, size_t shown, size_t room);
+  Writing say_found(const Found& found, size_t shown, size_t room, bool begins = true);
   Writing say_ambiguous(const std::vector<Found>& found, size_t shown);
   Writing say_nothing(bool broken);
   std::string cite(const std::vector<Value>& values, const Found& found, size_t at);
@@ -98,10 +110,10 @@ class LookUpGuide : public Guide {
   const Engine& engine_;
   const GroundingOptions options_;
   Tokens tokens_;
-  std::vector<bool> special_;                     // by id
-  std::vector<std::vector<int>> names_, labels_;  // what may be asked for
-  std::map<std::string, std::vector<Direction>>
-      directions_;                           // by label; several may be called the same
+  std::vector<bool> special_;            // by id
+  std::vector<std::vector<int>> names_;  // that may be asked for
+  std::vector<Label> labels_;
+  std::vector<std::vector<int>> label_tokens_;
   FoldedText question_;                      // the last turn
   std::vector<std::string> question_names_;  // that it holds, none inside another
   std::map<std::string, TermId> said_;       // values of this answer, by their text
@@ -109,6 +121,8 @@ class LookUpGuide : public Guide {
   std::optional<SpanChoice> span_;
   GraphQuery query_;
   StreamDecoder decoder_;
+  StreamDecoder draft_decoder_;
+  std::string draft_;  // the sentence that the model is saying, without what a look-up wrote
   GroundingTrace trace_;
 };
 

@@ -56,7 +56,7 @@ void say_look_ups(const std::vector<Hop>& hops, Language language, MarkedText& o
     out.mark(kKgEntity);
     out.say(blank(language));
     out.say(hop.entity);
-    out.mark(hop.inverse ? kKgInverse : kKgRelation);
+    out.mark(kKgRelation);
     out.say(blank(language));
     out.say(hop.label);
     out.mark(kKgEnd);

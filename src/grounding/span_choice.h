@@ -22,18 +22,23 @@ class Softmax {
 
 class SpanChoice {
  public:
-  // `spellings`: token sequences; `ends`: the tokens that may close the span. The spellings and
-  // `special`, by id, must outlive it.
+  // `spellings`: token sequences; `ends`: the tokens that may close the span; `possible`: whether
+  // a spelling can be meant at all, all when empty. The spellings and `special`, by id, must
+  // outlive it.
   SpanChoice(const std::vector<std::vector<int>>& spellings, std::vector<int> ends,
-             const std::vector<bool>& special)
-      : spellings_(&spellings), ends_(std::move(ends)), special_(&special) {}
+             const std::vector<bool>& special, std::vector<bool> possible = {})
+      : spellings_(&spellings),
+        ends_(std::move(ends)),
+        special_(&special),
+        possible_(std::move(possible)) {}
 
   // The likeliest token that may come next; an end closes the span.
   int next(std::span<const float> logits);
 
   const std::vector<int>& tokens() const { return tokens_; }  // of the span, without the end
   bool free() const { return free_; }
-  double probability() const { return probability_; }  // of all choices so far, under the model
+  // Of all choices so far under the model, what cannot be meant left out.
+  double probability() const { return probability_; }
 
  private:
   bool is_end(int id) const;
@@ -41,6 +46,7 @@ class SpanChoice {
   const std::vector<std::vector<int>>* spellings_;
   std::vector<int> ends_;
   const std::vector<bool>* special_;  // by id
+  std::vector<bool> possible_;
   std::vector<int> tokens_;
   bool free_ = false;
   double probability_ = 1;

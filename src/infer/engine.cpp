@@ -140,7 +140,7 @@ GenerateResult Engine::generate(const GenerateRequest& request, const OnPiece& o
            "max_tokens = {}: want at least 1, or 0 for all that fit the context",
            request.max_tokens);
   GenerateResult result;
-  Sampler sampler(request.sampling);
+  Sampler sampler(request.sampling, request.prompt.size());
   Answer answer(tokenizer_, request.stop, on_piece, result.text);
   result.prompt_tokens = int(request.prompt.size());
   const size_t room = size_t(context_tokens()) - request.prompt.size();
@@ -183,6 +183,7 @@ GenerateResult Engine::generate(const GenerateRequest& request, const OnPiece& o
       if (is_end(id)) break;
       written = {id};
       append(id);
+      if (request.guide) request.guide->drew(id);
       go_on = answer.push(id);
     }
     if (!go_on || stop.stop_requested())
@@ -190,7 +191,7 @@ GenerateResult Engine::generate(const GenerateRequest& request, const OnPiece& o
     else if (!ended && !answer.stopped() && result.tokens.size() == limit)
       result.finish = Finish::kLength;
     if (result.finish != Finish::kStop || ended || answer.stopped()) break;
-    logits = read(written);
+    if (!written.empty()) logits = read(written);
   }
   if (result.finish != Finish::kCancelled) answer.finish();
   result.decode_s = seconds_since(start);

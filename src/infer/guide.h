@@ -10,7 +10,7 @@
 namespace shenhong {
 
 struct Writing {
-  std::vector<int> tokens;  // the model reads them as if it had drawn them
+  std::vector<int> tokens;  // the model reads them as if it had drawn them; there may be none
   std::string shown;        // what the reader sees of them
   bool end = false;         // the answer ends here
 };
@@ -24,6 +24,9 @@ class Guide {
   // answer unwritten.
   virtual std::optional<Writing> write(std::span<const float> logits, size_t shown,
                                        size_t room) = 0;
+
+  // What the model drew itself.
+  virtual void drew(int) {}
 
   // Tokens that the model may not draw. Valid as long as the guide lives.
   virtual std::span<const int> banned() const = 0;

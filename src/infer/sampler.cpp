@@ -52,7 +52,10 @@ uint64_t random_seed() {
   return ((uint64_t(device()) << 32) | device()) >> 11;
 }
 
-Sampler::Sampler(const SamplingConfig& config) : config_(config) { config_.validate("sampling"); }
+Sampler::Sampler(const SamplingConfig& config, size_t prompt_tokens)
+    : config_(config), prompt_tokens_(prompt_tokens) {
+  config_.validate("sampling");
+}
 
 std::span<const Sampler::Candidate> Sampler::law(std::span<const float> logits,
                                                  std::span<const int> context,
@@ -100,26 +103,32 @@ int Sampler::sample(std::span<const float> logits, std::span<const int> context,
   return std::min_element(kept_.begin(), kept_.end(), is_before)->id;
 }
 
-// Repetition as in CTRL (Keskar et al., 2019), once per distinct token; frequency and presence as
-// in OpenAI's interface.
+// Repetition as in CTRL (Keskar et al., 2019), once per distinct token of prompt and answer;
+// frequency and presence as in OpenAI's interface, of the answer alone: who is greeted with 你好
+// may say 你好.
 void Sampler::penalise(std::span<const int> context) {
-  if (config_.repetition_penalty == 1 && config_.frequency_penalty == 0 &&
-      config_.presence_penalty == 0)
-    return;
   const size_t window = size_t(config_.penalty_window);
-  if (window > 0 && context.size() > window) context = context.last(window);
+  const size_t begin = window > 0 && context.size() > window ? context.size() - window : 0;
   counts_.resize(logits_.size(), 0);
-  const auto is_known = [&](int id) { return id >= 0 && size_t(id) < logits_.size(); };
-  for (const int id : context)
-    if (is_known(id)) ++counts_[id];
-  for (const int id : context) {
-    if (!is_known(id) || counts_[id] == 0) continue;
-    double z = logits_[id];
-    z = z > 0 ? z / config_.repetition_penalty : z * config_.repetition_penalty;
-    z -= config_.frequency_penalty * counts_[id] + config_.presence_penalty;
-    logits_[id] = float(z);
-    counts_[id] = 0;
-  }
+  const auto each = [&](size_t from, const auto& change) {
+    const auto counted = context.subspan(std::min(from, context.size()));
+    const auto is_known = [&](int id) { return id >= 0 && size_t(id) < logits_.size(); };
+    for (const int id : counted)
+      if (is_known(id)) ++counts_[size_t(id)];
+    for (const int id : counted) {
+      if (!is_known(id) || counts_[size_t(id)] == 0) continue;
+      logits_[size_t(id)] = float(change(double(logits_[size_t(id)]), counts_[size_t(id)]));
+      counts_[size_t(id)] = 0;
+    }
+  };
+  if (config_.repetition_penalty != 1)
+    each(begin, [&](double z, int) {
+      return z > 0 ? z / config_.repetition_penalty : z * config_.repetition_penalty;
+    });
+  if (config_.frequency_penalty != 0 || config_.presence_penalty != 0)
+    each(std::max(begin, prompt_tokens_), [&](double z, int times) {
+      return z - config_.frequency_penalty * times - config_.presence_penalty;
+    });
 }
 
 void Sampler::cut() {

@@ -31,9 +31,9 @@ struct SamplingConfig {
     v("repetition_penalty", repetition_penalty,
       "divides the logit of a token that stands in the window; 1 = off");
     v("frequency_penalty", frequency_penalty,
-      "taken off a token's logit once per time that it stands in the window");
+      "taken off a token's logit once per time that it stands in the answer's window");
     v("presence_penalty", presence_penalty,
-      "taken off a token's logit when it stands in the window");
+      "taken off a token's logit when it stands in the answer's window");
     v("penalty_window", penalty_window,
       "last tokens of prompt and answer that the penalties look at; 0 = all");
     v("order", order,
@@ -50,8 +50,9 @@ uint64_t random_seed();
 
 class Sampler {
  public:
-  // Error(kUsage) as SamplingConfig::validate.
-  explicit Sampler(const SamplingConfig& config);
+  // `prompt_tokens`: how much of the context is not the answer. Error(kUsage) as
+  // SamplingConfig::validate.
+  explicit Sampler(const SamplingConfig& config, size_t prompt_tokens = 0);
 
   // A token that may be drawn.
   struct Candidate {
@@ -78,6 +79,7 @@ class Sampler {
   void divide_by_temperature();
 
   SamplingConfig config_;
+  size_t prompt_tokens_;
   std::vector<float> logits_;  // [V] after the penalties
   std::vector<int> counts_;    // [V] times in the window; zero between calls
   std::vector<Candidate> kept_;

@@ -13,12 +13,12 @@ Database::Database(const fs::path& path, Access access, int busy_timeout_ms)
     SH_CHECK(!exists, kUsage, "{}: exists already; remove it, or import into it", path.string());
     if (path.has_parent_path()) fs::create_directories(path.parent_path());
   } else {
-    SH_CHECK(exists, kBadInput, "{}: no such graph; `shenhong kg init {}` makes one", path.string(),
-             path.string());
+    SH_CHECK(exists, kBadInput, "{}: no such graph; `shenhong kg init --graph {}` makes one",
+             path.string(), path.string());
   }
-  const int flags = access == Access::kRead    ? SQLITE_OPEN_READONLY
+  const int flags = access == Access::kRead     ? SQLITE_OPEN_READONLY
                     : access != Access::kCreate ? SQLITE_OPEN_READWRITE
-                                               : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+                                                : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
   const int code = sqlite3_open_v2(path.c_str(), &handle_, flags | SQLITE_OPEN_NOMUTEX, nullptr);
   try {
     if (code != SQLITE_OK) fail_with(code);
@@ -29,7 +29,8 @@ Database::Database(const fs::path& path, Access access, int busy_timeout_ms)
     run("PRAGMA temp_store = memory");
     // SQLite opens lazily: this is the first read of the file.
     number("PRAGMA schema_version");
-    if (access != Access::kCreate && access != Access::kRead && sqlite3_db_readonly(handle_, "main") == 1)
+    if (access != Access::kCreate && access != Access::kRead &&
+        sqlite3_db_readonly(handle_, "main") == 1)
       fail_with(SQLITE_READONLY);
   } catch (...) {
     sqlite3_close_v2(handle_);

@@ -206,6 +206,11 @@ void Store::for_each_fact_of(TermId predicate, const std::function<void(TermId, 
   while (query.step()) visit(query.integer(0), query.integer(1));
 }
 
+void Store::for_each_fact(const std::function<void(TermId, TermId, TermId)>& visit) {
+  Query query(database_, "SELECT s, p, o FROM fact WHERE retracted IS NULL");
+  while (query.step()) visit(query.integer(0), query.integer(1), query.integer(2));
+}
+
 void Store::for_each_degree(const std::function<void(TermId, int64_t)>& visit) {
   Query query(database_, "SELECT s, count(*) FROM fact WHERE retracted IS NULL GROUP BY s");
   while (query.step()) visit(query.integer(0), query.integer(1));

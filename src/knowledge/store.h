@@ -76,9 +76,12 @@ class Store {
   std::vector<Fact> facts_with_object(TermId object);
   std::optional<Fact> fact(int64_t id);
   Source source(int64_t id);
-  // All of them, ordered by id; for indices that are built at start.
+  // One pass over the file, for indices that are built at start: one relation's, ordered by id; or
+  // all, in no order.
   void for_each_fact_of(TermId predicate,
                         const std::function<void(TermId subject, TermId object)>& visit);
+  void for_each_fact(
+      const std::function<void(TermId subject, TermId predicate, TermId object)>& visit);
   void for_each_degree(const std::function<void(TermId subject, int64_t facts)>& visit);
 
   // ---- change

@@ -15,8 +15,8 @@ inline constexpr std::string_view kAssistant = "<｜Assistant｜>";
 
 // A native look-up asks before it speaks, <kg_e>姚明<kg_r>妻子<kg_end>, and then says
 // 姚明的妻子是<kg_v>叶莉<kg_end>. The runtime writes the value up to its <kg_end>, or, right after
-// the question, <kg_null> when the graph is silent; <kg_inv> in the place of <kg_r> asks for the
-// subjects.
+// the question, <kg_null> when the graph is silent. <kg_inv> is kept so that ids stay: a label
+// says by itself which way a relation is walked.
 inline constexpr std::string_view kKgEntity = "<kg_e>";
 inline constexpr std::string_view kKgRelation = "<kg_r>";
 inline constexpr std::string_view kKgValue = "<kg_v>";

@@ -58,6 +58,7 @@ class GuideTest : public testing::Test {
       logits[size_t(script[at])] = 30;
       const auto writing = guide.write(logits, said.text.size(), 1000);
       if (!writing) {
+        guide.drew(script[at]);
         said.text += free.push(script[at++]);
         continue;
       }
@@ -109,7 +110,7 @@ TEST_F(GuideTest, answers_in_the_language_of_the_relation) {
 }
 
 TEST_F(GuideTest, asks_for_subjects) {
-  const Said said = say("李白写了什么", "<kg_e>李白<kg_inv>作品<kg_end>。");
+  const Said said = say("李白写了什么", "<kg_e>李白<kg_r>作品<kg_end>。");
   EXPECT_EQ(said.text, "李白的作品是静夜思[1]。");
 }
 
@@ -132,6 +133,36 @@ TEST_F(GuideTest, a_badly_copied_name_is_the_one_that_the_question_holds) {
   EXPECT_EQ(
       say("Who wrote Quiet Night Thought?", "<kg_e> Quiet Night Thou<kg_r> author<kg_end>.").text,
       "The author of Quiet Night Thought: Li Bai [1].");
+}
+
+TEST_F(GuideTest, what_the_model_says_from_memory_is_cited) {
+  const Said said = say("说说静夜思", "静夜思的作者是李白。读来清冷。");
+  EXPECT_EQ(said.text, "静夜思的作者是李白[1]。读来清冷。");
+  ASSERT_EQ(said.trace.citations.size(), 1u);
+  EXPECT_EQ(said.text.substr(said.trace.citations[0].begin, 3), "[1]");
+  EXPECT_EQ(said.trace.fact_tokens, 0);
+  EXPECT_TRUE(said.trace.queries.empty());
+  EXPECT_EQ(say("说说静夜思", "静夜思的作者是李太白").text, "静夜思的作者是李太白[1]")
+      << "an alias";
+  EXPECT_EQ(say("?", "The year of birth of Li Bai: 701.").text,
+            "The year of birth of Li Bai: 701 [1].");
+  EXPECT_EQ(say("说说", "静夜思不错。李白的作品是静夜思。真好。").text,
+            "静夜思不错。李白的作品是静夜思[1]。真好。");
+}
+
+TEST_F(GuideTest, what_the_model_says_wrongly_from_memory_is_corrected) {
+  import_text(
+      graph_->store, scratch_ / "f.ttl",
+      "<urn:shenhong:relation:author> a <http://www.w3.org/2002/07/owl#FunctionalProperty> .\n");
+  graph_ = std::make_unique<Graph>(std::move(graph_->store));
+  const Said said = say("说说静夜思", "静夜思的作者是杜甫。<kg_e>");
+  EXPECT_EQ(said.text.substr(0, said.text.find("[1]") + 3),
+            "静夜思的作者是杜甫。图谱中并非如此：静夜思的作者是李白[1]");
+  EXPECT_EQ(said.text.substr(said.trace.citations.at(0).begin, 3), "[1]");
+  for (const char* silent :
+       {"静夜思的韵味是杜甫。", "静夜思的作者是何人。", "夜静夜思的作者是杜甫。",
+        "静夜思的作者是杜甫山。", "登高的作者是李白。"})
+    EXPECT_EQ(say("说说静夜思", silent).text, silent);
 }
 
 TEST_F(GuideTest, says_when_a_name_has_several_bearers) {
@@ -212,7 +243,12 @@ TEST_F(GuideTest, random_wishes_cite_only_facts) {
       // Half of them know what to ask, so that some look-ups find something.
       if (seed % 2 && step < query.size()) logits[size_t(query[step])] = 100;
       const auto writing = guide.write(logits, text.size(), 1000);
-      if (!writing) continue;
+      if (!writing) {
+        const int drawn = int(std::ranges::max_element(logits) - logits.begin());
+        guide.drew(drawn);
+        text += engine_.tokenizer().decode(std::span(&drawn, 1), /*skip_special=*/true);
+        continue;
+      }
       text += writing->shown;
       if (writing->end) break;
     }
@@ -247,7 +283,7 @@ TEST(LookUpText, asks_before_it_speaks) {
       Language::kChinese, text);
   EXPECT_EQ(text.text,
             "<kg_e>静夜思<kg_r>作者<kg_end>静夜思的作者是<kg_v>李白<kg_end>，"
-            "<kg_e>李白<kg_inv>作品<kg_end>李白的作品是<kg_v>静夜思、早发白帝城<kg_end>。");
+            "<kg_e>李白<kg_r>作品<kg_end>李白的作品是<kg_v>静夜思、早发白帝城<kg_end>。");
   for (const auto& [begin, end] : text.markup) EXPECT_EQ(text.text[begin], '<') << end;
   MarkedText none;
   say_look_ups({{"Li Bai", "spouse", false, {}}}, Language::kEnglish, none);

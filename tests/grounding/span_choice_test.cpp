@@ -56,6 +56,22 @@ TEST(SpanChoice, becomes_free_where_the_model_means_something_else) {
   EXPECT_EQ(span.tokens(), (std::vector<int>{1, 2, 5}));
 }
 
+TEST(SpanChoice, leaves_out_what_cannot_be_meant_unless_it_is_meant_all_the_same) {
+  const std::vector<std::vector<int>> spellings = {{1}, {2}, {3}};
+  const auto controls = special();
+  std::vector<float> logits(kVocabulary, -20);
+  logits[1] = 2, logits[2] = 1.8f, logits[3] = 1.5f;
+  SpanChoice plain(spellings, {kEnd}, controls);
+  EXPECT_EQ(plain.next(logits), 1);
+  SpanChoice without(spellings, {kEnd}, controls, {false, true, true});
+  EXPECT_EQ(without.next(logits), 2);
+  EXPECT_GT(without.probability(), plain.probability());
+  logits[1] = 10;
+  SpanChoice impossible(spellings, {kEnd}, controls, {false, true, true});
+  EXPECT_EQ(impossible.next(logits), 1);
+  EXPECT_TRUE(impossible.free());
+}
+
 TEST(SpanChoice, is_never_empty_and_never_endless) {
   const std::vector<std::vector<int>> none;
   const auto controls = special();

@@ -76,6 +76,33 @@ TEST_F(EngineTest, pieces_are_whole_characters_and_add_up_to_the_text) {
   EXPECT_GT(broken, 0u);  // some answers did hold what must not be shown
 }
 
+// A guide that only shows something changes neither what is drawn nor where the answer ends.
+TEST_F(EngineTest, what_a_guide_only_shows_is_not_read) {
+  struct Marker : Guide {
+    explicit Marker(std::span<const int> banned) : banned_(banned) {}
+    std::optional<Writing> write(std::span<const float>, size_t, size_t) override {
+      if (drawn.size() != 3 || marked) return {};
+      marked = true;
+      return Writing{{}, "[1]"};
+    }
+    void drew(int id) override { drawn.push_back(id); }
+    std::span<const int> banned() const override { return banned_; }
+    std::span<const int> banned_;
+    std::vector<int> drawn;
+    bool marked = false;
+  };
+  Engine engine(directory_);
+  Marker marker(engine.look_up_tokens());
+  GenerateRequest r = request(engine, 3);
+  r.max_tokens = 12;
+  const GenerateResult plain = engine.generate(r);
+  r.guide = &marker;
+  const GenerateResult marked = engine.generate(r);
+  EXPECT_EQ(marked.tokens, plain.tokens);
+  EXPECT_EQ(marker.drawn, plain.tokens);
+  EXPECT_NE(marked.text.find("[1]"), marked.text.npos);
+}
+
 TEST_F(EngineTest, the_same_seed_gives_the_same_answer) {
   Engine engine(directory_), other(directory_);
   const GenerateResult a = engine.generate(request(engine, 7)),

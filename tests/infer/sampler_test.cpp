@@ -164,6 +164,25 @@ TEST(Sampler, penalties_follow_their_definitions) {
   EXPECT_NEAR(std::log(law.at(1) / law.at(2)), -2 - 0.5 - 0.25 - 1, 1e-6);
 }
 
+// 你好 was answered 你喜欢就好: what the user said counted as said.
+TEST(Sampler, frequency_and_presence_look_at_the_answer_only) {
+  const std::vector<float> logits = {2, -2, 1, 0.5};
+  const std::vector<int> context = {0, 0, 1};
+  const auto ratio = [&](const SamplingConfig& config, int id) {
+    Sampler sampler(config, /*prompt_tokens=*/2);
+    std::map<int, double> law;
+    for (const auto& c : sampler.law(logits, context)) law[c.id] = c.probability;
+    return std::log(law.at(id) / law.at(2));
+  };
+  SamplingConfig config = plain();
+  config.presence_penalty = 1;
+  config.frequency_penalty = 0.5;
+  EXPECT_NEAR(ratio(config, 0), 2 - 1, 1e-6);
+  EXPECT_NEAR(ratio(config, 1), -2 - 1.5 - 1, 1e-6);
+  config.repetition_penalty = 2;
+  EXPECT_NEAR(ratio(config, 0), 1 - 1, 1e-6) << "repetition looks at both";
+}
+
 TEST(Sampler, penalties_look_at_the_window_only) {
   const std::vector<float> logits = {2, -2, 1, 0.5};
   SamplingConfig config = plain();

@@ -158,7 +158,8 @@ TEST(Store, exports_that_are_imported_export_the_same) {
 
 TEST(Store, refuses_what_is_no_graph_in_one_line) {
   const Scratch scratch;
-  EXPECT_NE(error_of([&] { Store::open(scratch / "none.kg"); }).find("kg init"), std::string::npos);
+  EXPECT_NE(error_of([&] { Store::open(scratch / "none.kg"); }).find("kg init --graph"),
+            std::string::npos);
   write_file(scratch / "text.kg", std::string(10'000, 'x'));
   EXPECT_NE(error_of([&] { Store::open(scratch / "text.kg"); }).find("not an SQLite file"),
             std::string::npos);
