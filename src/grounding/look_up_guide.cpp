@@ -344,8 +344,9 @@ Writing LookUpGuide::go_on(std::span<const float> logits) {
   const auto is_end = [&](int id) {
     return std::ranges::find(engine_.end_tokens(), id) != engine_.end_tokens().end();
   };
-  int best = -1;
-  for (int id = 0; id < int(logits.size()); ++id) {
+  int best = value_said_ ? after_value(logits) : -1;
+  const bool chosen = best >= 0;
+  for (int id = 0; id < int(logits.size()) && !chosen; ++id) {
     if (special_[size_t(id)] && !is_end(id)) continue;
     if (best < 0 || logits[size_t(id)] > logits[size_t(best)]) best = id;
   }
@@ -353,6 +354,15 @@ Writing LookUpGuide::go_on(std::span<const float> logits) {
   Writing writing{{best}, decoder_.push(best)};
   draft_ += writing.shown;
   return writing;
+}
+
+// What follows a value is what a look-up was taught to be followed by, whatever the value looks
+// like.
+int LookUpGuide::after_value(std::span<const float> logits) {
+  const Language language = *std::exchange(value_said_, {});
+  const int stop = engine_.tokenizer().encode(full_stop(language))[0];
+  const int next = engine_.tokenizer().encode(between(language))[0];
+  return logits[size_t(stop)] >= logits[size_t(next)] ? stop : next;
 }
 
 std::vector<LookUpGuide::Found> LookUpGuide::find(std::string_view entity, std::string_view label) {
@@ -475,6 +485,7 @@ Writing LookUpGuide::say_found(const Found& found, size_t shown, size_t room, bo
     if (values.size() == 1) return writing;  // the engine ends the answer without it
   }
   for (const Value& value : values) remember(value, found.direction);
+  value_said_ = language;
   trace_.fact_tokens += int64_t(value_tokens);
   trace_.decision = GroundingDecision::kRetrieved;
   writing.shown = lead + cite(values, found, shown + lead.size()) + rest;

@@ -90,6 +90,7 @@ class LookUpGuide : public Guide {
   bool wants_look_up(std::span<const float> logits) const;
   Writing begin_look_up();
   Writing go_on(std::span<const float> logits);  // after a look-up: greedy, as it was trained
+  int after_value(std::span<const float> logits);
   Writing answer(size_t shown, size_t room);
   std::optional<Writing> check_draft(std::span<const float> logits, size_t shown, size_t room);
   std::optional<Writing> judge(const Label& label, const std::string& name,
@@ -118,6 +119,7 @@ class LookUpGuide : public Guide {
   std::vector<std::string> question_names_;  // that it holds, none inside another
   std::map<std::string, TermId> said_;       // values of this answer, by their text
   State state_ = State::kBefore;
+  std::optional<Language> value_said_;  // right before
   std::optional<SpanChoice> span_;
   GraphQuery query_;
   StreamDecoder decoder_;

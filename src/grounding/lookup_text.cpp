@@ -10,12 +10,11 @@ namespace {
 
 bool chinese(Language language) { return language == Language::kChinese; }
 
-std::string_view between(Language language) { return chinese(language) ? "，" : "; "; }
-std::string_view full_stop(Language language) { return chinese(language) ? "。" : "."; }
-
 }  // namespace
 
 std::string_view blank(Language language) { return chinese(language) ? "" : " "; }
+std::string_view between(Language language) { return chinese(language) ? "，" : "; "; }
+std::string_view full_stop(Language language) { return chinese(language) ? "。" : "."; }
 std::string_view value_separator(Language language) { return chinese(language) ? "、" : ", "; }
 
 std::string lead_in(std::string_view entity, std::string_view label, Language language,

@@ -32,6 +32,9 @@ struct MarkedText {
 // Before a name: nothing, or a blank. Between values of one relation: 、 or a comma.
 std::string_view blank(Language language);
 std::string_view value_separator(Language language);
+// After a value: before the next look-up, or at the end.
+std::string_view between(Language language);
+std::string_view full_stop(Language language);
 // 姚明的妻子是 / The spouse of Yao Ming: `first`: the sentence begins with it.
 std::string lead_in(std::string_view entity, std::string_view label, Language language, bool first);
 // 图谱中没有“姚明”的“身高”。

@@ -23,7 +23,7 @@ class CharacteristicSets {
   bool may_have(TermId entity, Direction direction) const;
 
  private:
-  using Set = std::vector<uint16_t>;  // directions, ascending
+  using Set = std::vector<uint16_t>;        // directions, ascending
   int index_of(Direction direction) const;  // -1: not known
   bool together(int a, int b) const { return together_[size_t(a) * directions_ + size_t(b)]; }
 

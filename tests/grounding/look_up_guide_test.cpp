@@ -203,6 +203,12 @@ TEST_F(GuideTest, a_hostile_value_is_one_harmless_line) {
   EXPECT_EQ(said.trace.queries.size(), 1u) << "nothing that the value holds was read as a look-up";
 }
 
+// Values of Latin letters made the model end a Chinese sentence with a full stop of theirs.
+TEST_F(GuideTest, how_a_value_looks_does_not_change_what_follows_it) {
+  EXPECT_EQ(say("静夜思是谁写的？", "<kg_e>静夜思<kg_r>作者<kg_end>").text,
+            "静夜思的作者是李白[1]。");
+}
+
 TEST_F(GuideTest, a_long_value_is_cut) {
   std::string value;
   for (int i = 0; i < 400; ++i) value += "静";

@@ -17,8 +17,7 @@ r:height rdfs:label "高度"@zh ; sh:question "多少" .
 )ttl");
   const CharacteristicSets sets(graph.store, Relations(graph.store));
   const auto may_have = [&](const char* name, const char* of, bool inverse = false) {
-    return sets.may_have(graph.store.find(entity(name)),
-                         {graph.store.find(relation(of)), inverse});
+    return sets.may_have(graph.store.find(entity(name)), {graph.store.find(relation(of)), inverse});
   };
   EXPECT_TRUE(may_have("静夜思", "author"));
   EXPECT_FALSE(may_have("静夜思", "born")) << "nothing with an author was born";
