@@ -21,7 +21,7 @@ expect() {  # expect QUESTION TEXT...: the answer's JSON holds each TEXT
 shenhong kg init --graph "$graph" >/dev/null
 expect 长城的修建原因是什么？ '"decision":"retrieved"' '[1]' '"type":"kg_citation"' 骑兵
 expect 静夜思的作者的朝代是什么？ 静夜思的作者是李白[1]，李白的朝代是唐 '"index":2'
-expect 'Who wrote Quiet Night Thoughts?' 'Li Bai [1]'
+expect 'Who is the author of Quiet Night Thoughts?' 'Li Bai [1]'
 expect 长城的配偶是谁？ '"decision":"abstained"' 图谱中没有 '"annotations":[]'
 # A poem, then the facts.
 expect 请用中文写一首关于长城的历史诗，并解释长城的建造原因。 '》' '[1]' '"relation":"修建原因"'

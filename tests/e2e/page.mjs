@@ -25,15 +25,20 @@ async function shoot(page, name) {
   if (shots) await page.screenshot({ path: path.join(shots, `${name}.png`) });
 }
 
-test('a poem streams token by token and ends with its figures', kTimeout, async () => {
-  const { page, context, complaints, ui } = await openPage(browser, url);
-  await ui.ready();
-  assert.notEqual(await page.locator('.model').innerText(), '', 'the model has a name');
-  // A small model answers within two frames; over a slow line its stream can be seen.
+// A small model answers within two frames; over a slow line its stream can be seen, and stopped.
+async function slowLine(page, context) {
   const line = await context.newCDPSession(page);
   await line.send('Network.enable');
   const slow = { offline: false, latency: 0, downloadThroughput: 16_000, uploadThroughput: -1 };
   await line.send('Network.emulateNetworkConditions', slow);
+  return () => line.send('Network.emulateNetworkConditions', { ...slow, downloadThroughput: -1 });
+}
+
+test('a poem streams token by token and ends with its figures', kTimeout, async () => {
+  const { page, context, complaints, ui } = await openPage(browser, url);
+  await ui.ready();
+  assert.notEqual(await page.locator('.model').innerText(), '', 'the model has a name');
+  const fastAgain = await slowLine(page, context);
   await ui.watchGrowth();
   await ui.ask('写一首七言律诗，题目是春夜');
   await ui.settled();
@@ -45,7 +50,7 @@ test('a poem streams token by token and ends with its figures', kTimeout, async 
   );
   assert.match(await ui.lastText(), /\p{Script=Han}{4}/u);
   assert.match(await ui.lastAnswer.locator('.stats').innerText(), /\d+ 词元，[\d.]+ 词元\/秒/);
-  await line.send('Network.emulateNetworkConditions', { ...slow, downloadThroughput: -1 });
+  await fastAgain();
   await page.reload();
   await ui.ready();
   assert.equal(await ui.answers.count(), 1, 'the chat is still there after a reload');
@@ -56,9 +61,11 @@ test('a poem streams token by token and ends with its figures', kTimeout, async 
 test('stop keeps what came and nothing follows; regenerate asks again', kTimeout, async () => {
   const { page, context, complaints, ui } = await openPage(browser, url);
   await ui.ready();
+  const fastAgain = await slowLine(page, context);
   await ui.stopAtFirstText();
-  await ui.ask('学李白的风格写一首诗');
+  await ui.ask('写一首七言律诗，题目是春夜');
   await ui.settled('stopped');
+  await fastAgain();
   const kept = await ui.lastText();
   assert.notEqual(kept.trim(), '');
   await page.evaluate(() => fetch('v1/models').then((response) => response.text()));
