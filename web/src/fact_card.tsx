@@ -1,4 +1,4 @@
-import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import type { Citation } from './citations';
 import { useStrings } from './context';
 import { shownText, webAddress } from './graph_text';
@@ -69,7 +69,8 @@ export function FactCard({ citation, mark, onClose }: Props) {
     if (card.current) placeBy(mark, card.current);
   });
 
-  useEffect(() => {
+  // A layout effect: a key that follows at once must find the card listening.
+  useLayoutEffect(() => {
     card.current?.focus({ preventScroll: true });
     const follow = () => {
       if (isScrolledAway(mark)) close.current(false);

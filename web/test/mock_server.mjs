@@ -87,7 +87,7 @@ function answerTo(question) {
   return kVerse;
 }
 
-async function stream(response, question, includeUsage, pieceMs) {
+async function stream(response, question, includeUsage, pieceMs, state) {
   response.writeHead(200, {
     'content-type': 'text/event-stream; charset=utf-8',
     'cache-control': 'no-cache',
@@ -111,6 +111,7 @@ async function stream(response, question, includeUsage, pieceMs) {
     send({ content: piece, later: {} });
     await new Promise((resolve) => setTimeout(resolve, pieceMs));
   }
+  await state.mayFinish;
   if (question.includes('/cite'))
     send({ annotations: kCited.annotations }, 'stop', { grounding: kCited.grounding });
   else send({}, question.includes('/length') ? 'length' : 'stop');
@@ -125,9 +126,10 @@ async function stream(response, question, includeUsage, pieceMs) {
   response.end('data: [DONE]\n\n');
 }
 
-/** Resolves to the listening server; `state.health` may be set to 503, `state.graph` to a graph; `state.requests` holds the bodies. */
+/** Resolves to the listening server; `state.health` may be set to 503, `state.graph` to a graph; `state.requests` holds the
+ * bodies, and an answer's last chunk waits for the promise `state.mayFinish`. */
 export async function startMock({ port = 0, pieceMs = kPieceMs } = {}) {
-  const state = { health: 200, graph: null, requests: [] };
+  const state = { health: 200, graph: null, requests: [], mayFinish: null };
   const server = createServer(async (request, response) => {
     const path = new URL(request.url, 'http://mock').pathname;
     if (path === '/') {
@@ -161,7 +163,7 @@ export async function startMock({ port = 0, pieceMs = kPieceMs } = {}) {
           { 'retry-after': '3' },
         );
     }
-    return stream(response, question, body.stream_options?.include_usage, pieceMs);
+    return stream(response, question, body.stream_options?.include_usage, pieceMs, state);
   });
   await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
   return { url: `http://127.0.0.1:${server.address().port}/`, server, state };

@@ -230,9 +230,12 @@ test('cited marks open their fact, as text, and Escape gives the focus back', ()
   withPage({}, async ({ page, ui, complaints }) => {
     const marks = ui.lastAnswer.locator('.cite');
     const card = page.locator('.fact-card');
+    let finish;
+    mock.state.mayFinish = new Promise((resolve) => (finish = resolve));
     await ui.ask('/cite');
     await page.locator('[data-state="streaming"] .prose', { hasText: '[1]' }).waitFor();
     assert.equal(await page.locator('[data-state="streaming"] .cite').count(), 0);
+    finish();
     await ui.settled();
     assert.deepEqual(await marks.allInnerTexts(), ['[1]', '[2]'], 'the last [1] is text');
     assert.match(await ui.lastAnswer.locator('.look-up-line').innerText(), /查得 2 条/);
