@@ -13,8 +13,8 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/floats.h"
 #include "core/json.h"
-#include "formats/floats.h"
 
 static_assert(std::endian::native == std::endian::little, "tensors are mapped as they lie on disk");
 

@@ -12,6 +12,8 @@
 #include <span>
 #include <string_view>
 
+#include "kernels/panels.h"
+
 namespace shenhong {
 
 // How op(A) [M,K] and op(B) [K,N] lie in memory; t marks the operand that is stored transposed.
@@ -83,6 +85,13 @@ struct Kernels {
   // eps)
   void (*adamw)(Real* w, const Real* g, Real* m, Real* v, const AdamWStep& step,
                 int64_t n) noexcept;
+
+  // Decoding's products; float whatever Real is. See panels.h.
+  void (*panel_product)(const PanelProduct&) noexcept;
+  // x [M,K], K a multiple of 32 -> Int8Rows: per block scale = max |x| / 127, q = x / scale rounded
+  // to nearest, ties to even.
+  void (*quantize_rows)(const float* x, int64_t ldx, int M, int K, int8_t* q, float* scale,
+                        int32_t* sum) noexcept;
 };
 
 // The table in use: the best this machine runs, or the one SHENHONG_KERNELS names.

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kernels/kernels.h"
+#include "kernels/panels_scalar.h"
 
 namespace shenhong {
 namespace {
@@ -176,6 +177,8 @@ const Kernels<Real>& scalar_kernels() {
       .softmax = softmax<Real>,
       .softmax_backward = softmax_backward<Real>,
       .adamw = adamw<Real>,
+      .panel_product = panel_product_scalar,
+      .quantize_rows = quantize_rows_scalar,
   };
   return table;
 }

@@ -1,6 +1,8 @@
 // A processor without AVX2 runs the scalar definition: SSE4 has no fused multiply-add and would not
 // give the bits of the others.
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4)
+// AVX-512 with VNNI is a table of its own: dot products of bytes in one instruction.
+#define HWY_WANT_AVX3_DL
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/simd.cpp"
 #include "hwy/foreach_target.h"  // compiles the rest of this file once per instruction set
@@ -24,6 +26,7 @@ const Kernels<float>* table() { return nullptr; }
 HWY_AFTER_NAMESPACE();
 #else
 #include "kernels/gemm-inl.h"
+#include "kernels/panels-inl.h"
 #include "kernels/vector-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -49,6 +52,8 @@ const Kernels<float>* table() {
       .softmax = softmax,
       .softmax_backward = softmax_backward,
       .adamw = adamw,
+      .panel_product = panel_product,
+      .quantize_rows = quantize_rows,
   };
   return &entries;
 }

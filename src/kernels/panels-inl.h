@@ -1,0 +1,375 @@
+// Products of activations with weights in panels (panels.h). Compiled once per instruction set;
+// included by simd.cpp.
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+#include "hwy/highway.h"
+#include "kernels/kernels.h"
+#include "kernels/panels.h"
+#include "kernels/tile-inl.h"
+
+#if defined(SHENHONG_KERNELS_PANELS_INL_H) == defined(HWY_TARGET_TOGGLE)
+#ifdef SHENHONG_KERNELS_PANELS_INL_H
+#undef SHENHONG_KERNELS_PANELS_INL_H
+#else
+#define SHENHONG_KERNELS_PANELS_INL_H
+#endif
+
+HWY_BEFORE_NAMESPACE();
+#if HWY_TARGET == HWY_AVX3_DL && HWY_COMPILER_GCC_ACTUAL
+#pragma GCC target("avx512vnni")  // Highway asks for it by its name on client processors only
+#endif
+namespace shenhong::HWY_NAMESPACE {
+
+static_assert(kLanes <= kPanelRows);
+constexpr int kPanelVectors = kPanelRows / kLanes;
+
+// A tile's outputs: columns [0, columns) of kVectors vectors.
+template <int kRows, int kVectors>
+HWY_INLINE void write_sums(const Vector (&sums)[kRows][kVectors], const PanelProduct& g, int m,
+                           int panel) {
+  const F d;
+  float* y = g.y + int64_t(m) * g.ldy + int64_t(panel) * kPanelRows;
+  const int columns = g.w.rows - panel * kPanelRows;
+  const bool add = g.accumulate;
+  unroll<kRows>([&](auto r) HWY_ATTR {
+    unroll<kVectors>([&](auto v) HWY_ATTR {
+      float* at = y + r * g.ldy + v * kLanes;
+      const int left = columns - v * kLanes;
+      if (left >= kLanes) {
+        hn::StoreU(add ? hn::Add(hn::LoadU(d, at), sums[r][v]) : sums[r][v], d, at);
+      } else if (left > 0) {
+        const auto inside = hn::FirstN(d, size_t(left));
+        hn::BlendedStore(add ? hn::Add(hn::MaskedLoad(inside, d, at), sums[r][v]) : sums[r][v],
+                         inside, d, at);
+      }
+    });
+  });
+}
+
+// kLanes E4M3 codes as floats, 2^8 too small: what is left of them as an f16 is exact.
+HWY_INLINE Vector load_e4m3_over_256(const uint8_t* p) {
+  const hn::Rebind<uint8_t, F> bytes;
+  const hn::Rebind<uint16_t, F> halves;
+  const hn::Rebind<hwy::float16_t, F> f16;
+  const auto code = hn::PromoteTo(halves, hn::LoadU(bytes, p));
+  const auto sign = hn::ShiftLeft<8>(hn::And(code, hn::Set(halves, 0x80)));
+  const auto rest = hn::ShiftLeft<7>(hn::And(code, hn::Set(halves, 0x7f)));
+  return hn::PromoteTo(F(), hn::BitCast(f16, hn::Or(sign, rest)));
+}
+
+// kLanes numbers of a panel as floats.
+template <NumberFormat kFormat>
+HWY_INLINE Vector load_numbers(const uint8_t* p) {
+  const F d;
+  if constexpr (kFormat == NumberFormat::kF32) {
+    return hn::LoadU(d, reinterpret_cast<const float*>(p));
+  } else if constexpr (kFormat == NumberFormat::kBF16) {
+    const hn::Rebind<uint16_t, F> halves;
+    const hn::Rebind<uint32_t, F> words;
+    const auto bits = hn::LoadU(halves, reinterpret_cast<const uint16_t*>(p));
+    return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(words, bits)));
+  } else {
+    return load_e4m3_over_256(p);
+  }
+}
+
+template <NumberFormat kFormat, int kRows, int kVectors>
+HWY_NOINLINE void float_tile(const PanelProduct& g, const PanelShape& shape, int m, int panel) {
+  constexpr int kBytes = kFormat == NumberFormat::kF32 ? 4 : kFormat == NumberFormat::kBF16 ? 2 : 1;
+  constexpr bool kScaled = kFormat == NumberFormat::kFP8;
+  const F d;
+  const uint8_t* base = g.w.bytes + panel * shape.bytes;
+  const float* x = g.x + m * g.ldx;
+  Vector sums[kRows][kVectors];
+  unroll<kRows>([&](auto r) HWY_ATTR {
+    unroll<kVectors>([&](auto v) HWY_ATTR { sums[r][v] = hn::Zero(d); });
+  });
+  for (int block = 0; block < shape.blocks; ++block) {
+    Vector scales[kVectors];
+    if constexpr (kScaled) {
+      unroll<kVectors>([&](auto v) HWY_ATTR {
+        float scale;
+        std::memcpy(&scale, base + v / kPanelVectors * shape.bytes + shape.scales_at + 4 * block,
+                    sizeof scale);
+        scales[v] = hn::Set(d, scale * 256);
+      });
+    }
+    const int end = std::min(g.w.cols, (block + 1) * shape.block);
+    for (int k = block * shape.block; k < end; ++k) {
+      Vector w[kVectors];
+      unroll<kVectors>([&](auto v) HWY_ATTR {
+        const uint8_t* at = base + v / kPanelVectors * shape.bytes +
+                            (int64_t(k) * kPanelRows + v % kPanelVectors * kLanes) * kBytes;
+        w[v] = load_numbers<kFormat>(at);
+        if constexpr (kScaled) w[v] = hn::Mul(w[v], scales[v]);
+      });
+      unroll<kRows>([&](auto r) HWY_ATTR {
+        const Vector xv = hn::Set(d, x[r * g.ldx + k]);
+        unroll<kVectors>(
+            [&](auto v) HWY_ATTR { sums[r][v] = hn::MulAdd(xv, w[v], sums[r][v]); });
+      });
+    }
+  }
+  write_sums(sums, g, m, panel);
+}
+
+// AVX2 and better have a dot product of four bytes per lane; others run the definition.
+#if HWY_ARCH_X86
+constexpr bool kHasByteDots = true;
+
+using Ints = hn::Rebind<int32_t, F>;
+using Bytes = hn::Repartition<int8_t, Ints>;
+using Unsigned = hn::Repartition<uint8_t, Ints>;
+using IntVector = hn::Vec<Ints>;
+
+// sum + Σ of four products, lane by lane. kSmall: no w is above 64, so that pairs of products fit
+// 16 bits, which is where processors without VNNI keep them.
+template <bool kSmall>
+HWY_INLINE IntVector byte_dots(IntVector sum, hn::Vec<Unsigned> w, hn::Vec<Bytes> x) {
+#if HWY_TARGET == HWY_AVX3_DL
+  return IntVector{_mm512_dpbusd_epi32(sum.raw, w.raw, x.raw)};
+#else
+  const Bytes bytes;
+  if constexpr (!kSmall) {
+    // |w - 128| times x with the sign of w - 128 instead.
+    const auto value = hn::Xor(hn::BitCast(bytes, w), hn::Set(bytes, int8_t(-128)));
+    x = hn::IfThenElse(hn::Lt(value, hn::Zero(bytes)), hn::Neg(x), x);
+    w = hn::BitCast(Unsigned(), hn::Abs(value));
+  }
+#if HWY_TARGET == HWY_AVX3
+  const __m512i pairs = _mm512_maddubs_epi16(w.raw, x.raw);
+  return hn::Add(sum, IntVector{_mm512_madd_epi16(pairs, _mm512_set1_epi16(1))});
+#else
+  const __m256i pairs = _mm256_maddubs_epi16(w.raw, x.raw);
+  return hn::Add(sum, IntVector{_mm256_madd_epi16(pairs, _mm256_set1_epi16(1))});
+#endif
+#endif
+}
+
+// What the stored integers' offset adds to a dot product, as far as byte_dots leaves it in.
+template <NumberFormat kFormat>
+constexpr int kOffset = kFormat != NumberFormat::kInt8 ? kE2M1Offset
+                        : HWY_TARGET == HWY_AVX3_DL    ? kInt8Offset
+                                                       : 0;
+
+// The scales of kLanes rows.
+template <NumberFormat kFormat>
+HWY_INLINE Vector load_scales(const uint8_t* p) {
+  const F d;
+  if constexpr (kFormat == NumberFormat::kInt8) {
+    const hn::Rebind<hwy::float16_t, F> f16;
+    return hn::PromoteTo(d, hn::LoadU(f16, reinterpret_cast<const hwy::float16_t*>(p)));
+  } else if constexpr (kFormat == NumberFormat::kNVFP4) {
+    return load_e4m3_over_256(p);
+  } else {
+    const hn::Rebind<uint8_t, F> bytes;
+    const hn::Rebind<uint32_t, F> words;
+    return hn::BitCast(d, hn::ShiftLeft<23>(hn::PromoteTo(words, hn::LoadU(bytes, p))));
+  }
+}
+
+// The 64 bytes that hold steps 2i and 2i + 1 of a block of E2M1, one vector's part of them.
+struct NibblePair {
+  hn::Vec<Unsigned> low, high;  // 2·E2M1 + 12
+
+  explicit HWY_INLINE NibblePair(const uint8_t* p) {
+    const Unsigned d;
+    alignas(16) static constexpr uint8_t kCodes[16] = {12, 13, 14, 15, 16, 18, 20, 24,
+                                                       12, 11, 10, 9,  8,  6,  4,  0};
+    const auto codes = hn::LoadDup128(d, kCodes), mask = hn::Set(d, uint8_t(15));
+    const auto packed = hn::LoadU(d, p);
+    const hn::Repartition<uint16_t, Unsigned> halves;
+    const auto shifted = hn::BitCast(d, hn::ShiftRight<4>(hn::BitCast(halves, packed)));
+    low = hn::TableLookupBytes(codes, hn::And(packed, mask));
+    high = hn::TableLookupBytes(codes, hn::And(shifted, mask));
+  }
+};
+
+template <NumberFormat kFormat, int kRows, int kVectors>
+HWY_NOINLINE void int8_tile(const PanelProduct& g, const PanelShape& shape, int m, int panel) {
+  constexpr bool kSmall = kFormat != NumberFormat::kInt8;
+  constexpr int kBlock = kFormat == NumberFormat::kNVFP4 ? kNVFP4Block : kInt8Block;
+  constexpr int kStepBytes = kPanelRows * 4;
+  const F d;
+  const Ints ints;
+  const Bytes bytes;
+  const uint8_t* base = g.w.bytes + panel * shape.bytes;
+  const int64_t K = g.w.cols;
+  Vector sums[kRows][kVectors];
+  unroll<kRows>([&](auto r) HWY_ATTR {
+    unroll<kVectors>([&](auto v) HWY_ATTR { sums[r][v] = hn::Zero(d); });
+  });
+  for (int block = 0; block < shape.blocks; ++block) {
+    IntVector dots[kRows][kVectors];
+    const int8_t* q = g.q.q + m * K + block * kBlock;
+    unroll<kRows>([&](auto r) HWY_ATTR {
+      int sum = 0;
+      if constexpr (kOffset<kFormat> != 0) {
+        const int32_t* part = g.q.sum + (m + r) * (K / 16) + block * (kBlock / 16);
+        sum = part[0];
+        if constexpr (kBlock == 32) sum += part[1];
+      }
+      unroll<kVectors>(
+          [&](auto v) HWY_ATTR { dots[r][v] = hn::Set(ints, -kOffset<kFormat> * sum); });
+    });
+    const uint8_t* numbers = base + block * shape.block_bytes;
+    const auto step = [&](int at, const hn::Vec<Unsigned>* w) HWY_ATTR {
+      unroll<kRows>([&](auto r) HWY_ATTR {
+        int32_t four;
+        std::memcpy(&four, q + r * K + 4 * at, sizeof four);
+        const auto x = hn::BitCast(bytes, hn::Set(ints, four));
+        unroll<kVectors>(
+            [&](auto v) HWY_ATTR { dots[r][v] = byte_dots<kSmall>(dots[r][v], w[v], x); });
+      });
+    };
+    if constexpr (kFormat == NumberFormat::kInt8) {
+      unroll<kBlock / 4>([&](auto at) HWY_ATTR {
+        hn::Vec<Unsigned> w[kVectors];
+        unroll<kVectors>([&](auto v) HWY_ATTR {
+          w[v] = hn::LoadU(Unsigned(), numbers + v / kPanelVectors * shape.bytes +
+                                           at * kStepBytes + v % kPanelVectors * kLanes * 4);
+        });
+        step(at, w);
+      });
+    } else {
+      unroll<kBlock / 8>([&](auto at) HWY_ATTR {
+        hn::Vec<Unsigned> low[kVectors], high[kVectors];
+        unroll<kVectors>([&](auto v) HWY_ATTR {
+          const NibblePair pair(numbers + v / kPanelVectors * shape.bytes + at * kStepBytes +
+                                v % kPanelVectors * kLanes * 4);
+          low[v] = pair.low;
+          high[v] = pair.high;
+        });
+        step(2 * at, low);
+        step(2 * at + 1, high);
+      });
+    }
+    unroll<kVectors>([&](auto v) HWY_ATTR {
+      constexpr int kScaleBytes = kFormat == NumberFormat::kInt8 ? 2 : 1;
+      const Vector scales = load_scales<kFormat>(
+          base + v / kPanelVectors * shape.bytes + shape.scales_at + block * shape.scale_bytes +
+          v % kPanelVectors * kLanes * kScaleBytes);
+      unroll<kRows>([&](auto r) HWY_ATTR {
+        const float scale = g.q.scale[(m + r) * (K / kInt8Block) + block * kBlock / kInt8Block];
+        sums[r][v] = hn::MulAdd(hn::ConvertTo(d, dots[r][v]),
+                                hn::Mul(scales, hn::Set(d, scale)), sums[r][v]);
+      });
+    });
+  }
+  // 2·E2M1 was multiplied, and E4M3 scales are 2^8 too small.
+  const float rest = kFormat == NumberFormat::kInt8    ? 1
+                     : kFormat == NumberFormat::kNVFP4 ? 128 * g.w.scale
+                                                       : 0.5f;
+  if constexpr (kFormat != NumberFormat::kInt8) {
+    unroll<kRows>([&](auto r) HWY_ATTR {
+      unroll<kVectors>(
+          [&](auto v) HWY_ATTR { sums[r][v] = hn::Mul(sums[r][v], hn::Set(d, rest)); });
+    });
+  }
+  write_sums(sums, g, m, panel);
+}
+#else
+constexpr bool kHasByteDots = false;
+template <NumberFormat kFormat, int kRows, int kVectors>
+void int8_tile(const PanelProduct&, const PanelShape&, int, int) {}
+#endif
+
+// Rows of a tile, most first: their sums, the weights and what unpacking them takes fill the
+// registers. One row alone takes more panels at once, for its chains are short of company.
+constexpr bool kManyRegisters = kTileRows == 12;
+constexpr int kFloatRows = kTileRows, kInt8RowsAtOnce = kManyRegisters ? 6 : 2;
+constexpr int kWide = std::max(2, kPanelVectors), kWider = 2 * kWide;
+
+template <NumberFormat kFormat, int kRows, int kVectors>
+HWY_INLINE void run_panel_tile(const PanelProduct& g, const PanelShape& shape, int m, int panel) {
+  if constexpr (takes_int8(kFormat)) {
+    int8_tile<kFormat, kRows, kVectors>(g, shape, m, panel);
+  } else {
+    float_tile<kFormat, kRows, kVectors>(g, shape, m, panel);
+  }
+}
+
+// All rows of x against kVectors vectors of outputs.
+template <NumberFormat kFormat, int kVectors>
+HWY_INLINE void run_panel_rows(const PanelProduct& g, const PanelShape& shape, int panel) {
+  constexpr int kMost = takes_int8(kFormat) ? kInt8RowsAtOnce : kFloatRows;
+  int m = 0;
+  for (; m + kMost <= g.M; m += kMost)
+    run_panel_tile<kFormat, kMost, kVectors>(g, shape, m, panel);
+  if constexpr (kMost > 4) {
+    for (; m + 4 <= g.M; m += 4) run_panel_tile<kFormat, 4, kVectors>(g, shape, m, panel);
+  }
+  if constexpr (kMost > 2) {
+    for (; m + 2 <= g.M; m += 2) run_panel_tile<kFormat, 2, kVectors>(g, shape, m, panel);
+  }
+  for (; m < g.M; ++m) run_panel_tile<kFormat, 1, kVectors>(g, shape, m, panel);
+}
+
+template <NumberFormat kFormat>
+void run_panels(const PanelProduct& g) {
+  const PanelShape shape = panel_shape(kFormat, g.w.cols);
+  int panel = g.first;
+  if (g.M == 1) {
+    constexpr int kPanels = kWider / kPanelVectors;
+    for (; panel + kPanels <= g.last; panel += kPanels)
+      run_panel_tile<kFormat, 1, kWider>(g, shape, 0, panel);
+  }
+  constexpr int kPanels = kWide / kPanelVectors;
+  for (; panel + kPanels <= g.last; panel += kPanels)
+    run_panel_rows<kFormat, kWide>(g, shape, panel);
+  for (; panel < g.last; ++panel) run_panel_rows<kFormat, kPanelVectors>(g, shape, panel);
+}
+
+inline void panel_product(const PanelProduct& g) noexcept {
+  if (takes_int8(g.w.format) && !kHasByteDots)
+    return scalar_kernels<float>().panel_product(g);
+  switch (g.w.format) {
+    case NumberFormat::kF32:
+      return run_panels<NumberFormat::kF32>(g);
+    case NumberFormat::kBF16:
+      return run_panels<NumberFormat::kBF16>(g);
+    case NumberFormat::kFP8:
+      return run_panels<NumberFormat::kFP8>(g);
+    case NumberFormat::kInt8:
+      return run_panels<NumberFormat::kInt8>(g);
+    case NumberFormat::kNVFP4:
+      return run_panels<NumberFormat::kNVFP4>(g);
+    case NumberFormat::kMXFP4:
+      return run_panels<NumberFormat::kMXFP4>(g);
+  }
+}
+
+// One block of 32: x -> q, returns the scale; sums per 16.
+HWY_INLINE float quantize_block(const float* x, int8_t* q, int32_t* sum) {
+  const F d;
+  const hn::Rebind<int32_t, F> ints;
+  auto top = hn::Zero(d);
+  for (int i = 0; i < kInt8Block; i += kLanes) top = hn::Max(top, hn::Abs(hn::LoadU(d, x + i)));
+  const float most = hn::GetLane(hn::MaxOfLanes(d, top));
+  const auto factor = hn::Set(d, most > 0 ? 127 / most : 0.0f);
+  const hn::Rebind<int8_t, F> bytes;
+  for (int half = 0; half < 2; ++half) {
+    auto total = hn::Zero(ints);
+    for (int i = half * 16; i < half * 16 + 16; i += kLanes) {
+      const auto whole = hn::NearestInt(hn::Mul(hn::LoadU(d, x + i), factor));
+      total = hn::Add(total, whole);
+      hn::StoreU(hn::DemoteTo(bytes, whole), bytes, q + i);
+    }
+    sum[half] = hn::GetLane(hn::SumOfLanes(ints, total));
+  }
+  return most / 127;
+}
+
+inline void quantize_rows(const float* x, int64_t ldx, int M, int K, int8_t* q, float* scale,
+                          int32_t* sum) noexcept {
+  for (int m = 0; m < M; ++m, x += ldx)
+    for (int k = 0; k < K; k += kInt8Block, q += kInt8Block, sum += 2)
+      *scale++ = quantize_block(x + k, q, sum);
+}
+
+}  // namespace shenhong::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // toggle

@@ -1,0 +1,319 @@
+#include "kernels/quantized_matrix.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "core/error.h"
+#include "core/floats.h"
+#include "core/parallel.h"
+
+namespace shenhong {
+namespace {
+
+constexpr int kRowsAtOnce = 16;  // per work item; divides fp8's blocks
+constexpr float kMostE4M3 = 448, kMostF16 = 65504;
+// With the tensor's scale so, a block whose largest shall meet 4 still has a scale within E4M3.
+constexpr float kMostNVFP4Scale = 256;
+
+int blocks_of(int size, int block) { return (size + block - 1) / block; }
+
+float largest(const float* w, int64_t n) {
+  float most = 0;
+  for (int64_t i = 0; i < n; ++i) most = std::max(most, std::abs(w[i]));
+  return most;
+}
+
+void put_code(uint8_t* row, int k, uint8_t code) {
+  uint8_t& pair = row[k / 2];
+  pair = k % 2 == 0 ? uint8_t((pair & 0xf0) | code) : uint8_t((pair & 0x0f) | code << 4);
+}
+
+uint8_t get_code(const uint8_t* row, int k) {
+  return k % 2 == 0 ? row[k / 2] & 15 : row[k / 2] >> 4;
+}
+
+template <class T>
+T* as(Buffer<uint8_t>& bytes) {
+  return reinterpret_cast<T*>(bytes.data());
+}
+
+template <class T>
+T value_at(std::span<const uint8_t> bytes, int64_t index) {
+  T value;
+  std::memcpy(&value, bytes.data() + index * int64_t(sizeof(T)), sizeof value);
+  return value;
+}
+
+// run(r) for all rows.
+template <class Run>
+void for_rows(int rows, const Run& run) {
+  parallel_ranges(rows, kRowsAtOnce, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) run(int(r));
+  });
+}
+
+void quantize_fp8(int rows, int cols, const float* w, QuantizedBuffer& out) {
+  const int across = blocks_of(cols, kFP8Block);
+  float* scales = as<float>(out.scales);
+  parallel_for(blocks_of(rows, kFP8Block), [&](int64_t band) {
+    const int begin = int(band) * kFP8Block, end = std::min(rows, begin + kFP8Block);
+    for (int b = 0; b < across; ++b) {
+      const int k0 = b * kFP8Block, k1 = std::min(cols, k0 + kFP8Block);
+      float most = 0;
+      for (int r = begin; r < end; ++r)
+        most = std::max(most, largest(w + int64_t(r) * cols + k0, k1 - k0));
+      const float scale = most > 0 ? most / kMostE4M3 : 1;
+      scales[band * across + b] = scale;
+      for (int r = begin; r < end; ++r)
+        for (int k = k0; k < k1; ++k)
+          out.numbers[int64_t(r) * cols + k] = float_to_e4m3(w[int64_t(r) * cols + k] / scale);
+    }
+  });
+}
+
+void quantize_int8(int rows, int cols, const float* w, QuantizedBuffer& out) {
+  uint16_t* scales = as<uint16_t>(out.scales);
+  int8_t* numbers = as<int8_t>(out.numbers);
+  for_rows(rows, [&](int r) {
+    for (int k = 0; k < cols; k += kInt8Block) {
+      const int64_t at = int64_t(r) * cols + k;
+      const uint16_t bits =
+          float_to_f16(std::min(largest(w + at, kInt8Block) / 127, kMostF16));
+      const float scale = f16_to_float(bits);
+      scales[at / kInt8Block] = bits;
+      for (int i = 0; i < kInt8Block; ++i) {
+        const float q = scale > 0 ? std::nearbyint(w[at + i] / scale) : 0;
+        numbers[at + i] = int8_t(std::clamp(q, -127.0f, 127.0f));
+      }
+    }
+  });
+}
+
+// One block with the given scale: codes, and the sum of squared errors.
+double encode_e2m1(const float* w, int n, float scale, uint8_t* codes) {
+  double error = 0;
+  for (int i = 0; i < n; ++i) {
+    codes[i] = scale > 0 ? float_to_e2m1(w[i] / scale) : 0;
+    const double off = double(w[i]) - double(e2m1_to_float(codes[i])) * double(scale);
+    error += off * off;
+  }
+  return error;
+}
+
+void quantize_nvfp4(int rows, int cols, const float* w, QuantizedBuffer& out) {
+  const float most = largest(w, int64_t(rows) * cols);
+  const float tensor = most > 0 ? most / (6 * kMostNVFP4Scale) : 1;
+  out.view.scale = tensor;
+  for_rows(rows, [&](int r) {
+    for (int k = 0; k < cols; k += kNVFP4Block) {
+      const float* block = w + int64_t(r) * cols + k;
+      const float top = largest(block, kNVFP4Block);
+      uint8_t codes[2][kNVFP4Block], scale[2];
+      double error[2];
+      for (const int choice : {0, 1}) {
+        scale[choice] = float_to_e4m3(top / float(choice == 0 ? 6 : 4) / tensor);
+        error[choice] =
+            encode_e2m1(block, kNVFP4Block, e4m3_to_float(scale[choice]) * tensor, codes[choice]);
+      }
+      const int best = error[1] < error[0] ? 1 : 0;
+      out.scales[(int64_t(r) * cols + k) / kNVFP4Block] = scale[best];
+      for (int i = 0; i < kNVFP4Block; ++i)
+        put_code(out.numbers.data() + int64_t(r) * cols / 2, k + i, codes[best][i]);
+    }
+  });
+}
+
+void quantize_mxfp4(int rows, int cols, const float* w, QuantizedBuffer& out) {
+  for_rows(rows, [&](int r) {
+    for (int k = 0; k < cols; k += kMXFP4Block) {
+      const float* block = w + int64_t(r) * cols + k;
+      const uint8_t scale = ceil_e8m0(largest(block, kMXFP4Block) / 6);
+      uint8_t codes[kMXFP4Block];
+      encode_e2m1(block, kMXFP4Block, e8m0_to_float(scale), codes);
+      out.scales[(int64_t(r) * cols + k) / kMXFP4Block] = scale;
+      for (int i = 0; i < kMXFP4Block; ++i)
+        put_code(out.numbers.data() + int64_t(r) * cols / 2, k + i, codes[i]);
+    }
+  });
+}
+
+float number_at(const QuantizedMatrix& w, int r, int k) {
+  const int64_t at = int64_t(r) * w.cols + k;
+  switch (w.format) {
+    case NumberFormat::kF32:
+      return value_at<float>(w.numbers, at);
+    case NumberFormat::kBF16:
+      return bf16_to_float(value_at<uint16_t>(w.numbers, at));
+    case NumberFormat::kFP8:
+      return e4m3_to_float(w.numbers[at]);
+    case NumberFormat::kInt8:
+      return float(int8_t(w.numbers[at]));
+    case NumberFormat::kNVFP4:
+    case NumberFormat::kMXFP4:
+      return e2m1_to_float(get_code(w.numbers.data() + int64_t(r) * w.cols / 2, k));
+  }
+  return 0;
+}
+
+float scale_at(const QuantizedMatrix& w, int r, int k) {
+  const int64_t at = int64_t(r) * w.cols + k;
+  switch (w.format) {
+    case NumberFormat::kF32:
+    case NumberFormat::kBF16:
+      return 1;
+    case NumberFormat::kFP8:
+      return value_at<float>(w.scales,
+                             r / kFP8Block * blocks_of(w.cols, kFP8Block) + k / kFP8Block);
+    case NumberFormat::kInt8:
+      return f16_to_float(value_at<uint16_t>(w.scales, at / kInt8Block));
+    case NumberFormat::kNVFP4:
+      return e4m3_to_float(w.scales[at / kNVFP4Block]) * w.scale;
+    case NumberFormat::kMXFP4:
+      return e8m0_to_float(w.scales[at / kMXFP4Block]);
+  }
+  return 1;
+}
+
+// Panel p of w; rows past its end are zero.
+void pack(const QuantizedMatrix& w, const PanelShape& shape, int p, uint8_t* panel) {
+  const int first = p * kPanelRows, rows = std::min(kPanelRows, w.rows - first);
+  const int K = w.cols, number = K > 0 ? int(number_bytes(w.format, 1, K) / K) : 0;
+  std::memset(panel, 0, size_t(shape.bytes));
+  if (w.format == NumberFormat::kInt8)
+    std::memset(panel, kInt8Offset, size_t(shape.scales_at));
+  for (int r = 0; r < rows; ++r) {
+    const int64_t row = first + r;
+    const uint8_t* from = w.numbers.data() + row * number_bytes(w.format, 1, K);
+    for (int k = 0; k < K; ++k) {
+      const int block = k / shape.block, inside = k % shape.block;
+      switch (w.format) {
+        case NumberFormat::kF32:
+        case NumberFormat::kBF16:
+        case NumberFormat::kFP8:
+          std::memcpy(panel + (int64_t(k) * kPanelRows + r) * number, from + int64_t(k) * number,
+                      size_t(number));
+          break;
+        case NumberFormat::kInt8:
+          panel[block * shape.block_bytes + (inside / 4 * kPanelRows + r) * 4 + inside % 4] =
+              uint8_t(int(int8_t(from[k])) + kInt8Offset);
+          break;
+        case NumberFormat::kNVFP4:
+        case NumberFormat::kMXFP4:
+          panel[block * shape.block_bytes + (inside / 8 * kPanelRows + r) * 4 + inside % 4] |=
+              uint8_t(get_code(from, k) << (inside % 8 < 4 ? 0 : 4));
+          break;
+      }
+    }
+    const int scale_size = w.format == NumberFormat::kInt8 ? 2 : 1;
+    if (takes_int8(w.format))
+      for (int b = 0; b < shape.blocks; ++b)
+        std::memcpy(panel + shape.scales_at + b * shape.scale_bytes + r * scale_size,
+                    w.scales.data() + (row * shape.blocks + b) * scale_size, size_t(scale_size));
+  }
+  if (w.format == NumberFormat::kFP8)
+    std::memcpy(panel + shape.scales_at,
+                w.scales.data() + int64_t(first / kFP8Block) * shape.blocks * 4,
+                size_t(shape.blocks) * 4);
+}
+
+}  // namespace
+
+int64_t number_bytes(NumberFormat format, int rows, int cols) {
+  const int64_t count = int64_t(rows) * cols;
+  switch (format) {
+    case NumberFormat::kF32:
+      return count * 4;
+    case NumberFormat::kBF16:
+      return count * 2;
+    case NumberFormat::kFP8:
+    case NumberFormat::kInt8:
+      return count;
+    case NumberFormat::kNVFP4:
+    case NumberFormat::kMXFP4:
+      return count / 2;
+  }
+  return 0;
+}
+
+int64_t scale_bytes(NumberFormat format, int rows, int cols) {
+  const int64_t count = int64_t(rows) * cols;
+  switch (format) {
+    case NumberFormat::kF32:
+    case NumberFormat::kBF16:
+      return 0;
+    case NumberFormat::kFP8:
+      return int64_t(4) * blocks_of(rows, kFP8Block) * blocks_of(cols, kFP8Block);
+    case NumberFormat::kInt8:
+      return 2 * count / kInt8Block;
+    case NumberFormat::kNVFP4:
+      return count / kNVFP4Block;
+    case NumberFormat::kMXFP4:
+      return count / kMXFP4Block;
+  }
+  return 0;
+}
+
+bool fits_blocks(NumberFormat format, int cols) {
+  return !takes_int8(format) || cols % kInt8Block == 0;
+}
+
+QuantizedBuffer quantize(NumberFormat format, int rows, int cols, const float* w) {
+  SH_ASSERT(fits_blocks(format, cols));
+  QuantizedBuffer out;
+  out.numbers.resize_zero(number_bytes(format, rows, cols));  // pairs are filled one by one
+  out.scales.resize(scale_bytes(format, rows, cols));
+  switch (format) {
+    case NumberFormat::kF32:
+      if (out.numbers.size() > 0) std::memcpy(out.numbers.data(), w, out.numbers.bytes());
+      break;
+    case NumberFormat::kBF16:
+      for_rows(rows, [&](int r) {
+        for (int64_t i = int64_t(r) * cols; i < int64_t(r + 1) * cols; ++i)
+          as<uint16_t>(out.numbers)[i] = float_to_bf16(w[i]);
+      });
+      break;
+    case NumberFormat::kFP8:
+      quantize_fp8(rows, cols, w, out);
+      break;
+    case NumberFormat::kInt8:
+      quantize_int8(rows, cols, w, out);
+      break;
+    case NumberFormat::kNVFP4:
+      quantize_nvfp4(rows, cols, w, out);
+      break;
+    case NumberFormat::kMXFP4:
+      quantize_mxfp4(rows, cols, w, out);
+      break;
+  }
+  out.view.format = format;
+  out.view.rows = rows;
+  out.view.cols = cols;
+  out.view.numbers = out.numbers.span();
+  out.view.scales = out.scales.span();
+  return out;
+}
+
+void dequantize(const QuantizedMatrix& w, float* out) {
+  for_rows(w.rows, [&](int r) {
+    for (int k = 0; k < w.cols; ++k)
+      out[int64_t(r) * w.cols + k] = number_at(w, r, k) * scale_at(w, r, k);
+  });
+}
+
+WeightPanels::WeightPanels(const QuantizedMatrix& w) {
+  SH_ASSERT(fits_blocks(w.format, w.cols));
+  SH_ASSERT(int64_t(w.numbers.size()) == number_bytes(w.format, w.rows, w.cols));
+  SH_ASSERT(int64_t(w.scales.size()) == scale_bytes(w.format, w.rows, w.cols));
+  view_ = {w.format, w.rows, w.cols, nullptr, w.scale};
+  const PanelShape shape = panel_shape(w.format, w.cols);
+  bytes_.resize(view_.count() * shape.bytes);
+  view_.bytes = bytes_.data();
+  parallel_for(view_.count(),
+               [&](int64_t p) { pack(w, shape, int(p), bytes_.data() + p * shape.bytes); });
+}
+
+WeightPanels::WeightPanels(NumberFormat format, int rows, int cols, const float* w)
+    : WeightPanels(quantize(format, rows, cols, w).view) {}
+
+}  // namespace shenhong
