@@ -121,7 +121,7 @@ void bench_decode(const DecodeOptions& options) {
     decode.push_back(result.tokens_per_s());
     prefill.push_back(options.prompt / result.prefill_s);
   }
-  const double bytes = 4.0 * double(cost_of(engine.config()).parameters_active);
+  const double bytes = double(engine.weights().bytes_per_token());
   const double bandwidth = measure_bandwidth_gb_s();
   const double tokens_per_s = median(decode);
   print({{"tokens_per_s", tokens_per_s},

@@ -19,6 +19,12 @@ int64_t pair_cost_absorbed(const Attention& a) { return 2 * a.Rkv + a.Dr; }
 int64_t pair_cost_expanded(const Attention& a) { return a.Dn + a.Dr + a.Dv; }
 int64_t expansion_cost(const Attention& a) { return int64_t(a.Rkv) * (a.Dn + a.Dv); }
 
+// x [M,K], rows ldx apart, times wᵀ into y.
+void times(const WeightPanels& w, const float* x, int64_t ldx, int M, float* y, int64_t ldy) {
+  kernels<float>().panel_product(
+      {w.view(), 0, w.view().count(), M, x, ldx, {}, y, ldy, /*accumulate=*/false});
+}
+
 // Heads begin .. end-1 of query c: all of them meet the same latents, so each of the two long
 // products is one matrix product with the heads as rows.
 void absorbed_heads(const Attention& a, int c, int begin, int end) {
@@ -32,36 +38,30 @@ void absorbed_heads(const Attention& a, int c, int begin, int end) {
 
   for (int h = begin; h < end; ++h) {
     const float* q = a.q + (int64_t(c) * a.H + h) * Dqk;
-    const float* w_uk = a.kv_b + int64_t(h) * (a.Dn + a.Dv) * a.Rkv;
     float* out = q_absorbed.data() + int64_t(h - begin) * R;
-    gemm({Layout::kNN, 1, a.Rkv, a.Dn, q, Dqk, w_uk, a.Rkv, out, R, false});
+    times(a.heads[size_t(h)].w_uk_t, q, Dqk, 1, out, R);
     std::copy_n(q + a.Dn, a.Dr, out + a.Rkv);
   }
   gemm({Layout::kNT, heads, seen, R, q_absorbed.data(), R, a.rows, R, p.data(), seen, false});
   for (int i = 0; i < heads; ++i)
     kernels<float>().softmax(p.data() + int64_t(i) * seen, a.scale, seen);
   gemm({Layout::kNN, heads, a.Rkv, seen, p.data(), seen, a.rows, R, latent.data(), a.Rkv, false});
-  for (int h = begin; h < end; ++h) {
-    const float* w_uv = a.kv_b + (int64_t(h) * (a.Dn + a.Dv) + a.Dn) * a.Rkv;
-    float* o = a.o + (int64_t(c) * a.H + h) * a.Dv;
-    gemm({Layout::kNT, 1, a.Dv, a.Rkv, latent.data() + int64_t(h - begin) * a.Rkv, a.Rkv, w_uv,
-          a.Rkv, o, a.Dv, false});
-  }
+  for (int h = begin; h < end; ++h)
+    times(a.heads[size_t(h)].w_uv, latent.data() + int64_t(h - begin) * a.Rkv, a.Rkv, 1,
+          a.o + (int64_t(c) * a.H + h) * a.Dv, a.Dv);
 }
 
 void expanded_head(const Attention& a, int h) {
   const auto gemm = kernels<float>().gemm;
   const int R = a.Rkv + a.Dr, Dqk = a.Dn + a.Dr, past = a.T - a.C;
   const int64_t q_stride = int64_t(a.H) * Dqk, o_stride = int64_t(a.H) * a.Dv;
-  const float* w_uk = a.kv_b + int64_t(h) * (a.Dn + a.Dv) * a.Rkv;
-  const float* w_uv = w_uk + int64_t(a.Dn) * a.Rkv;
   thread_local Buffer<float> k, v, p;
   k.resize(int64_t(a.T) * Dqk);
   v.resize(int64_t(a.T) * a.Dv);
   p.resize(int64_t(kQueryBlock) * a.T);
 
-  gemm({Layout::kNT, a.T, a.Dn, a.Rkv, a.rows, R, w_uk, a.Rkv, k.data(), Dqk, false});
-  gemm({Layout::kNT, a.T, a.Dv, a.Rkv, a.rows, R, w_uv, a.Rkv, v.data(), a.Dv, false});
+  times(a.heads[size_t(h)].w_uk, a.rows, R, a.T, k.data(), Dqk);
+  times(a.heads[size_t(h)].w_uv, a.rows, R, a.T, v.data(), a.Dv);
   for (int t = 0; t < a.T; ++t)
     std::copy_n(a.rows + int64_t(t) * R + a.Rkv, a.Dr, k.data() + int64_t(t) * Dqk + a.Dn);
 

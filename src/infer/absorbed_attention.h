@@ -1,14 +1,16 @@
 // The two forms of latent attention over a cache (V2 report, 2.1; techniques 2.1). They are equal
 // up to rounding; what differs is the work.
 //
-//   expanded  [k_nope | v]_h = W_UKV,h c      score = q_nope·k_nope + q_rope·k_rope   o_h = Σ p v
-//   absorbed  q̃_h = W_UK,hᵀ q_nope            score = q̃·c + q_rope·k_rope             o_h = W_UV,h
-//   Σ p c
+//   expanded  k_nope = W_UK,h c   v = W_UV,h c   score = q_nope·k_nope + q_rope·k_rope   o_h = Σ p
+//   v absorbed  q̃_h = W_UK,hᵀ q_nope               score = q̃·c + q_rope·k_rope
+//             o_h = W_UV,h Σ p c
 // Expanding costs Rkv·(Dn+Dv) per cached token and head, but then a pair of tokens costs only
 // Dn+Dr+Dv instead of 2·Rkv+Dr: right for a prompt, wrong for a single token.
 #pragma once
 
-#include "model/config.h"
+#include <span>
+
+#include "infer/weights.h"
 
 namespace shenhong {
 
@@ -19,10 +21,10 @@ struct Attention {
   int H, Dn, Dr, Dv, Rkv;
   float scale;
   int C = 0, T = 0;
-  const float* q = nullptr;     // [C, H·(Dn+Dr)], rotated
-  const float* rows = nullptr;  // [T, Rkv+Dr], the cache's: latent, then rotary key
-  const float* kv_b = nullptr;  // [H·(Dn+Dv), Rkv]: per head W_UK, then W_UV
-  float* o = nullptr;           // [C, H·Dv], the heads' outputs
+  const float* q = nullptr;            // [C, H·(Dn+Dr)], rotated
+  const float* rows = nullptr;         // [T, Rkv+Dr], the cache's: latent, then rotary key
+  std::span<const HeadWeights> heads;  // H
+  float* o = nullptr;                  // [C, H·Dv], the heads' outputs
 };
 
 void attend_expanded(const Attention& a);

@@ -5,7 +5,7 @@
 #include "core/buffer.h"
 #include "infer/absorbed_attention.h"
 #include "infer/kv_cache.h"
-#include "model/mla.h"
+#include "kernels/panel_matmul.h"
 
 namespace shenhong {
 
@@ -15,16 +15,16 @@ class CachedAttention {
 
   // x [C,D] (normed), tokens cache.size() .. cache.size()+C-1 of the sequence -> adds to y [C,D]
   // and writes their rows of `layer`.
-  void forward(const Mla<float>& mla, const Rope<float>& rope, const float* x, float* y, int C,
-               int layer, KvCache& cache);
+  void forward(const AttentionWeights& weights, const Rope<float>& rope, const float* x, float* y,
+               int C, int layer, KvCache& cache);
 
  private:
-  void project_queries(const Mla<float>& mla, const float* x, int C);
-  void append_rows(const Mla<float>& mla, const float* x, float* rows, int C);
+  // q_ [C, H·(Dn+Dr)] and rows [C, Rkv+Dr] of x, neither rotated.
+  void project(const AttentionWeights& weights, const float* x, float* rows, int C);
 
   ModelConfig config_;
+  Activations x_, cq_in_, o_in_;
   Buffer<float> cq_, q_, o_;  // [C,Rq] [C,H·(Dn+Dr)] [C,H·Dv]
-  Buffer<float> rstd_;
 };
 
 }  // namespace shenhong

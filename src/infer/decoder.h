@@ -7,14 +7,13 @@
 #include "infer/cached_attention.h"
 #include "infer/feed_forward.h"
 #include "infer/kv_cache.h"
-#include "model/model.h"
+#include "infer/weights.h"
 
 namespace shenhong {
 
 class Decoder {
  public:
-  // Keeps a reference; forward() counts the experts' tokens in the model's `load`.
-  explicit Decoder(Model<float>& model);
+  explicit Decoder(const Weights& weights);  // keeps a reference
 
   enum class Logits { kLast, kAll };
 
@@ -24,9 +23,12 @@ class Decoder {
   std::span<const float> forward(std::span<const int> tokens, KvCache& cache, Logits which);
 
  private:
-  Model<float>& model_;
+  void norm(const float* x, const Buffer<float>& gain, float* y, int C);
+
+  const Weights& weights_;
   CachedAttention attention_;
   FeedForward feed_forward_;
+  Activations head_in_;
   Buffer<float> x_, normed_, rstd_, logits_;
 };
 

@@ -4,7 +4,6 @@
 #include <chrono>
 
 #include "infer/stop_strings.h"
-#include "model/model_directory.h"
 #include "text/special_tokens.h"
 
 namespace shenhong {
@@ -72,12 +71,12 @@ std::string_view finish_name(Finish finish) {
 
 Engine::Engine(const fs::path& model_directory)
     : name_(fs::weakly_canonical(model_directory).filename().string()),
-      model_(load_model(model_directory)),
+      weights_(load_weights(model_directory)),
       tokenizer_(Tokenizer::load(model_directory / "tokenizer.json")),
       chat_template_(ChatTemplate::load(model_directory)),
-      generation_(read_generation_config(model_directory, model_->config())),
-      decoder_(*model_),
-      cache_(model_->config()) {
+      generation_(read_generation_config(model_directory, weights_->config())),
+      decoder_(*weights_),
+      cache_(weights_->config()) {
   SH_CHECK(tokenizer_.vocab_size() <= config().vocab_size, kBadInput,
            "{}: tokenizer.json has {} tokens, but config.json says vocab_size = {}",
            model_directory.string(), tokenizer_.vocab_size(), config().vocab_size);

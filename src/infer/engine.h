@@ -13,7 +13,7 @@
 #include "infer/guide.h"
 #include "infer/kv_cache.h"
 #include "infer/sampler.h"
-#include "model/model.h"
+#include "infer/weights.h"
 #include "text/chat_template.h"
 #include "text/special_tokens.h"
 #include "text/tokenizer.h"
@@ -63,8 +63,8 @@ class Engine {
                           std::stop_token stop = {});
 
   // Immutable and safe to use from any thread, also during generate().
-  const ModelConfig& config() const { return model_->config(); }
-  const Model<float>& model() const { return *model_; }
+  const ModelConfig& config() const { return weights_->config(); }
+  const Weights& weights() const { return *weights_; }
   const Tokenizer& tokenizer() const { return tokenizer_; }
   const ChatTemplate& chat_template() const { return chat_template_; }
   // Whether the vocabulary has all tokens of a look-up.
@@ -90,7 +90,7 @@ class Engine {
   std::span<const float> read(std::span<const int> tokens);
 
   std::string name_;
-  std::unique_ptr<Model<float>> model_;
+  std::unique_ptr<Weights> weights_;
   Tokenizer tokenizer_;
   ChatTemplate chat_template_;
   GenerationConfig generation_;

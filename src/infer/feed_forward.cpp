@@ -1,67 +1,106 @@
 #include "infer/feed_forward.h"
 
-#include <functional>
+#include <algorithm>
 
 #include "core/parallel.h"
-#include "kernels/matmul.h"
+#include "kernels/kernels.h"
 
 namespace shenhong {
 namespace {
 
-// Below this many multiply-adds waking another thread costs more than it brings.
-constexpr int64_t kWorthSharing = 1 << 18;
+constexpr int64_t kSwigluGrain = 1 << 13;  // elements that repay handing them to a thread
+
+void swiglu(const float* a, const float* b, float* h, int64_t n) {
+  if (n <= kSwigluGrain) return kernels<float>().swiglu(a, b, h, n);
+  parallel_ranges(n, kSwigluGrain, [&](int64_t begin, int64_t end) {
+    kernels<float>().swiglu(a + begin, b + begin, h + begin, end - begin);
+  });
+}
 
 }  // namespace
 
-void FeedForward::forward(Block<float>& block, const float* x, float* y, int C) {
-  if (!block.moe) return dense(block.mlp, x, y, C);
-  Moe<float>& moe = *block.moe;
-  const int64_t E = int64_t(moe.experts.size());
-  // With fewer pairs than experts hardly two tokens meet, and grouping them would gain nothing.
-  if (int64_t(C) * K_ > E) return moe.forward(x, y, C, grouped_);
-  chosen_experts(moe, x, y, C);
-  if (moe.has_shared) dense(moe.shared_experts, x, y, C);
+void FeedForward::forward(const LayerWeights& layer, const float* x, float* y, int C) {
+  const int D = config_.hidden_size, K = config_.num_experts_per_tok;
+  const int routed = layer.moe ? C * K : 0, all = routed + (layer.has_mlp ? C : 0);
+  group_count_ = 0;
+  rows_.resize(int64_t(all) * D);
+  const auto add_group = [&](const MlpWeights& mlp, int first, int count) {
+    if (groups_.size() == group_count_) groups_.emplace_back();
+    Group& g = groups_[group_count_++];
+    g.mlp = &mlp;
+    g.first = first;
+    g.count = count;
+  };
+
+  if (layer.moe) {
+    const MoeWeights& moe = *layer.moe;
+    const int E = config_.n_routed_experts;
+    routed_.scores.resize(int64_t(C) * E);
+    gathered_.set(x, C, D);
+    const PanelProduct scores = gathered_.times(moe.gate, routed_.scores.data(), Write::kReplace);
+    run_products({&scores, 1});
+    moe.router.route(C, routed_);
+
+    first_.assign(size_t(E) + 1, 0);
+    for (const int e : routed_.chosen) ++first_[size_t(e) + 1];
+    for (int e = 0; e < E; ++e) {
+      if (first_[size_t(e) + 1] > 0)
+        add_group(moe.experts[size_t(e)], first_[size_t(e)], first_[size_t(e) + 1]);
+      first_[size_t(e) + 1] += first_[size_t(e)];
+    }
+    slot_.resize(size_t(routed));
+    for (int i = 0; i < routed; ++i) {
+      slot_[size_t(i)] = first_[size_t(routed_.chosen[i])]++;
+      std::copy_n(x + int64_t(i / K) * D, D, rows_.data() + int64_t(slot_[size_t(i)]) * D);
+    }
+  }
+  if (layer.has_mlp) {
+    add_group(layer.mlp, routed, C);
+    std::copy_n(x, int64_t(C) * D, rows_.data() + int64_t(routed) * D);
+  }
+  gathered_.set(rows_.data(), all, D);
+  run_groups(all);
+
+  const auto add = kernels<float>().axpy;
+  for (int c = 0; c < C; ++c) {
+    float* to = y + int64_t(c) * D;
+    for (int i = c * K; i < (c + 1) * K && i < routed; ++i)
+      add(routed_.weights[i], out_.data() + int64_t(slot_[size_t(i)]) * D, to, D);
+    if (layer.has_mlp) add(1, out_.data() + int64_t(routed + c) * D, to, D);
+  }
 }
 
-void FeedForward::dense(const Mlp<float>& mlp, const float* x, float* y, int C) {
-  const int D = mlp.gate_proj.cols, F = mlp.gate_proj.rows;
-  const int64_t size = int64_t(C) * F;
+void FeedForward::run_groups(int rows) {
+  const int D = config_.hidden_size;
+  const std::span<Group> groups(groups_.data(), group_count_);
+  int64_t size = 0;
+  for (Group& g : groups) {
+    g.hidden = size;
+    size += int64_t(g.count) * g.mlp->gate_proj.rows();
+  }
   a_.resize(size);
   b_.resize(size);
-  matmul_nt(x, mlp.gate_proj.w(), a_.data(), C, F, D, Write::kReplace);
-  matmul_nt(x, mlp.up_proj.w(), b_.data(), C, F, D, Write::kReplace);
-  kernels<float>().swiglu(a_.data(), b_.data(), a_.data(), size);
-  matmul_nt(a_.data(), mlp.down_proj.w(), y, C, D, F, Write::kAdd);
-}
+  out_.resize(int64_t(rows) * D);
 
-void FeedForward::chosen_experts(Moe<float>& moe, const float* x, float* y, int C) {
-  moe.router.forward(x, C, routed_);
-  const int D = moe.experts[0].gate_proj.cols, F = moe.experts[0].gate_proj.rows;
-  const int64_t pairs = int64_t(C) * K_;
-  a_.resize(pairs * F);
-  b_.resize(pairs * F);
-  out_.resize(pairs * D);
-  const auto run = [&](int64_t pair) {
-    const auto& kernel = kernels<float>();
-    const Mlp<float>& expert = moe.experts[routed_.chosen[pair]];
-    const float* row = x + pair / K_ * D;
-    float* a = a_.data() + pair * F;
-    float* b = b_.data() + pair * F;
-    kernel.gemm({Layout::kNT, 1, F, D, row, D, expert.gate_proj.w(), D, a, F, false});
-    kernel.gemm({Layout::kNT, 1, F, D, row, D, expert.up_proj.w(), D, b, F, false});
-    kernel.swiglu(a, b, a, F);
-    float* out = out_.data() + pair * D;
-    kernel.gemm({Layout::kNT, 1, D, F, a, F, expert.down_proj.w(), F, out, D, false});
-  };
-  if (pairs * 3 * D * F >= kWorthSharing) {
-    parallel_for(pairs, std::ref(run));
-  } else {
-    for (int64_t pair = 0; pair < pairs; ++pair) run(pair);
+  products_.clear();
+  for (Group& g : groups) {
+    const int F = g.mlp->gate_proj.rows();
+    const auto times = [&](const WeightPanels& w, float* to) {
+      products_.push_back(gathered_.times(w, to + g.hidden, F, Write::kReplace, g.first, g.count));
+    };
+    times(g.mlp->gate_proj, a_.data());
+    times(g.mlp->up_proj, b_.data());
   }
-  for (int64_t pair = 0; pair < pairs; ++pair) {
-    ++moe.load[routed_.chosen[pair]];
-    kernels<float>().axpy(routed_.weights[pair], out_.data() + pair * D, y + pair / K_ * D, D);
+  run_products(products_);
+  swiglu(a_.data(), b_.data(), a_.data(), size);
+
+  products_.clear();
+  for (Group& g : groups) {
+    g.h.set(a_.data() + g.hidden, g.count, g.mlp->gate_proj.rows());
+    products_.push_back(
+        g.h.times(g.mlp->down_proj, out_.data() + int64_t(g.first) * D, Write::kReplace));
   }
+  run_products(products_);
 }
 
 }  // namespace shenhong

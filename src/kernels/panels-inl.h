@@ -107,8 +107,7 @@ HWY_NOINLINE void float_tile(const PanelProduct& g, const PanelShape& shape, int
       });
       unroll<kRows>([&](auto r) HWY_ATTR {
         const Vector xv = hn::Set(d, x[r * g.ldx + k]);
-        unroll<kVectors>(
-            [&](auto v) HWY_ATTR { sums[r][v] = hn::MulAdd(xv, w[v], sums[r][v]); });
+        unroll<kVectors>([&](auto v) HWY_ATTR { sums[r][v] = hn::MulAdd(xv, w[v], sums[r][v]); });
       });
     }
   }
@@ -211,8 +210,8 @@ HWY_NOINLINE void int8_tile(const PanelProduct& g, const PanelShape& shape, int 
         sum = part[0];
         if constexpr (kBlock == 32) sum += part[1];
       }
-      unroll<kVectors>(
-          [&](auto v) HWY_ATTR { dots[r][v] = hn::Set(ints, -kOffset<kFormat> * sum); });
+      unroll<kVectors>([&](auto v)
+                           HWY_ATTR { dots[r][v] = hn::Set(ints, -kOffset<kFormat> * sum); });
     });
     const uint8_t* numbers = base + block * shape.block_bytes;
     const auto step = [&](int at, const hn::Vec<Unsigned>* w) HWY_ATTR {
@@ -220,16 +219,16 @@ HWY_NOINLINE void int8_tile(const PanelProduct& g, const PanelShape& shape, int 
         int32_t four;
         std::memcpy(&four, q + r * K + 4 * at, sizeof four);
         const auto x = hn::BitCast(bytes, hn::Set(ints, four));
-        unroll<kVectors>(
-            [&](auto v) HWY_ATTR { dots[r][v] = byte_dots<kSmall>(dots[r][v], w[v], x); });
+        unroll<kVectors>([&](auto v)
+                             HWY_ATTR { dots[r][v] = byte_dots<kSmall>(dots[r][v], w[v], x); });
       });
     };
     if constexpr (kFormat == NumberFormat::kInt8) {
       unroll<kBlock / 4>([&](auto at) HWY_ATTR {
         hn::Vec<Unsigned> w[kVectors];
         unroll<kVectors>([&](auto v) HWY_ATTR {
-          w[v] = hn::LoadU(Unsigned(), numbers + v / kPanelVectors * shape.bytes +
-                                           at * kStepBytes + v % kPanelVectors * kLanes * 4);
+          w[v] = hn::LoadU(Unsigned(), numbers + v / kPanelVectors * shape.bytes + at * kStepBytes +
+                                           v % kPanelVectors * kLanes * 4);
         });
         step(at, w);
       });
@@ -248,13 +247,13 @@ HWY_NOINLINE void int8_tile(const PanelProduct& g, const PanelShape& shape, int 
     }
     unroll<kVectors>([&](auto v) HWY_ATTR {
       constexpr int kScaleBytes = kFormat == NumberFormat::kInt8 ? 2 : 1;
-      const Vector scales = load_scales<kFormat>(
-          base + v / kPanelVectors * shape.bytes + shape.scales_at + block * shape.scale_bytes +
-          v % kPanelVectors * kLanes * kScaleBytes);
+      const Vector scales = load_scales<kFormat>(base + v / kPanelVectors * shape.bytes +
+                                                 shape.scales_at + block * shape.scale_bytes +
+                                                 v % kPanelVectors * kLanes * kScaleBytes);
       unroll<kRows>([&](auto r) HWY_ATTR {
         const float scale = g.q.scale[(m + r) * (K / kInt8Block) + block * kBlock / kInt8Block];
-        sums[r][v] = hn::MulAdd(hn::ConvertTo(d, dots[r][v]),
-                                hn::Mul(scales, hn::Set(d, scale)), sums[r][v]);
+        sums[r][v] = hn::MulAdd(hn::ConvertTo(d, dots[r][v]), hn::Mul(scales, hn::Set(d, scale)),
+                                sums[r][v]);
       });
     });
   }
@@ -264,8 +263,8 @@ HWY_NOINLINE void int8_tile(const PanelProduct& g, const PanelShape& shape, int 
                                                        : 0.5f;
   if constexpr (kFormat != NumberFormat::kInt8) {
     unroll<kRows>([&](auto r) HWY_ATTR {
-      unroll<kVectors>(
-          [&](auto v) HWY_ATTR { sums[r][v] = hn::Mul(sums[r][v], hn::Set(d, rest)); });
+      unroll<kVectors>([&](auto v)
+                           HWY_ATTR { sums[r][v] = hn::Mul(sums[r][v], hn::Set(d, rest)); });
     });
   }
   write_sums(sums, g, m, panel);
@@ -296,8 +295,7 @@ template <NumberFormat kFormat, int kVectors>
 HWY_INLINE void run_panel_rows(const PanelProduct& g, const PanelShape& shape, int panel) {
   constexpr int kMost = takes_int8(kFormat) ? kInt8RowsAtOnce : kFloatRows;
   int m = 0;
-  for (; m + kMost <= g.M; m += kMost)
-    run_panel_tile<kFormat, kMost, kVectors>(g, shape, m, panel);
+  for (; m + kMost <= g.M; m += kMost) run_panel_tile<kFormat, kMost, kVectors>(g, shape, m, panel);
   if constexpr (kMost > 4) {
     for (; m + 4 <= g.M; m += 4) run_panel_tile<kFormat, 4, kVectors>(g, shape, m, panel);
   }
@@ -323,8 +321,7 @@ void run_panels(const PanelProduct& g) {
 }
 
 inline void panel_product(const PanelProduct& g) noexcept {
-  if (takes_int8(g.w.format) && !kHasByteDots)
-    return scalar_kernels<float>().panel_product(g);
+  if (takes_int8(g.w.format) && !kHasByteDots) return scalar_kernels<float>().panel_product(g);
   switch (g.w.format) {
     case NumberFormat::kF32:
       return run_panels<NumberFormat::kF32>(g);

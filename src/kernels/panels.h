@@ -56,13 +56,13 @@ struct Panels {
 
 // Activations [M,K] in int8: x ≈ scale · q in every block of 32 columns of a row, |q| <= 127.
 struct Int8Rows {
-  const int8_t* q;      // [M, K]
-  const float* scale;   // [M, K/32]
-  const int32_t* sum;   // [M, K/16], Σ q: what the offset of the weights added is taken out with
+  const int8_t* q;     // [M, K]
+  const float* scale;  // [M, K/32]
+  const int32_t* sum;  // [M, K/16], Σ q: what the offset of the weights added is taken out with
 };
 
-// y [M,N] (+)= x [M,K] · wᵀ for rows 16·first .. 16·last of w, or to its end: those columns of y are
-// written and no others. Each element is one chain over K in ascending order whatever M is: a
+// y [M,N] (+)= x [M,K] · wᵀ for rows 16·first .. 16·last of w, or to its end: those columns of y
+// are written and no others. Each element is one chain over K in ascending order whatever M is: a
 // token's result does not depend on its company.
 struct PanelProduct {
   Panels w;

@@ -73,8 +73,8 @@ double element(const PanelProduct& g, const Panel& panel, int m, int r) {
     const int begin = block * panel.shape.block, end = std::min(K, begin + panel.shape.block);
     double part = 0;
     for (int k = begin; k < end; ++k) {
-      const double x = takes_int8(g.w.format) ? double(g.q.q[int64_t(m) * K + k])
-                                              : double(g.x[m * g.ldx + k]);
+      const double x =
+          takes_int8(g.w.format) ? double(g.q.q[int64_t(m) * K + k]) : double(g.x[m * g.ldx + k]);
       part += x * double(panel.number(r, k));
     }
     if (takes_int8(g.w.format))

@@ -78,8 +78,7 @@ void quantize_int8(int rows, int cols, const float* w, QuantizedBuffer& out) {
   for_rows(rows, [&](int r) {
     for (int k = 0; k < cols; k += kInt8Block) {
       const int64_t at = int64_t(r) * cols + k;
-      const uint16_t bits =
-          float_to_f16(std::min(largest(w + at, kInt8Block) / 127, kMostF16));
+      const uint16_t bits = float_to_f16(std::min(largest(w + at, kInt8Block) / 127, kMostF16));
       const float scale = f16_to_float(bits);
       scales[at / kInt8Block] = bits;
       for (int i = 0; i < kInt8Block; ++i) {
@@ -180,8 +179,7 @@ void pack(const QuantizedMatrix& w, const PanelShape& shape, int p, uint8_t* pan
   const int first = p * kPanelRows, rows = std::min(kPanelRows, w.rows - first);
   const int K = w.cols, number = K > 0 ? int(number_bytes(w.format, 1, K) / K) : 0;
   std::memset(panel, 0, size_t(shape.bytes));
-  if (w.format == NumberFormat::kInt8)
-    std::memset(panel, kInt8Offset, size_t(shape.scales_at));
+  if (w.format == NumberFormat::kInt8) std::memset(panel, kInt8Offset, size_t(shape.scales_at));
   for (int r = 0; r < rows; ++r) {
     const int64_t row = first + r;
     const uint8_t* from = w.numbers.data() + row * number_bytes(w.format, 1, K);
@@ -295,10 +293,11 @@ QuantizedBuffer quantize(NumberFormat format, int rows, int cols, const float* w
 }
 
 void dequantize(const QuantizedMatrix& w, float* out) {
-  for_rows(w.rows, [&](int r) {
-    for (int k = 0; k < w.cols; ++k)
-      out[int64_t(r) * w.cols + k] = number_at(w, r, k) * scale_at(w, r, k);
-  });
+  for_rows(w.rows, [&](int r) { dequantize_row(w, r, out + int64_t(r) * w.cols); });
+}
+
+void dequantize_row(const QuantizedMatrix& w, int row, float* out) {
+  for (int k = 0; k < w.cols; ++k) out[k] = number_at(w, row, k) * scale_at(w, row, k);
 }
 
 WeightPanels::WeightPanels(const QuantizedMatrix& w) {

@@ -38,13 +38,15 @@ struct QuantizedBuffer {
   QuantizedMatrix view;
 };
 
-// w [rows, cols], finite. fp8 and int8: the largest of a block meets the format's largest. nvfp4: of
-// a block's largest meeting 6 or 4, what leaves the smaller square error (techniques 3.2, "4/6").
-// mxfp4: the power of two that lets nothing overflow.
+// w [rows, cols], finite. fp8 and int8: the largest of a block meets the format's largest. nvfp4:
+// of a block's largest meeting 6 or 4, what leaves the smaller square error (techniques 3.2,
+// "4/6"). mxfp4: the power of two that lets nothing overflow.
 QuantizedBuffer quantize(NumberFormat format, int rows, int cols, const float* w);
 
 // out [rows, cols]
 void dequantize(const QuantizedMatrix& w, float* out);
+// out [cols]
+void dequantize_row(const QuantizedMatrix& w, int row, float* out);
 
 // An owned weight in panels.
 class WeightPanels {

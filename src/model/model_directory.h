@@ -9,9 +9,8 @@
 
 namespace shenhong {
 
-// Weights may be F32, F16 or BF16. Error(kBadInput) names the tensor, its shape and the config keys
-// that ask for another one; missing and unknown tensors too. Copies of the embedding and the head
-// in the multi-token-prediction layer, as published checkpoints hold them, are skipped.
+// Weights may be in any format of weight_files.h and become float. Error(kBadInput) names the
+// tensor, its shape and the config keys that ask for another one; missing and unknown tensors too.
 std::unique_ptr<Model<float>> load_model(const fs::path& directory);
 
 enum class WeightFormat { kF32, kBF16 };

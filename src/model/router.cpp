@@ -78,9 +78,14 @@ void Router<Real>::choose(const Real* scores, int* chosen, Real* weights) const 
 template <class Real>
 void Router<Real>::forward(const Real* x, int N, Saved& s) const {
   s.scores.resize(int64_t(N) * E_);
+  matmul_nt(x, gate.w(), s.scores.data(), N, E_, D_, Write::kReplace);
+  route(N, s);
+}
+
+template <class Real>
+void Router<Real>::route(int N, Saved& s) const {
   s.chosen.resize(int64_t(N) * K_);
   s.weights.resize(int64_t(N) * K_);
-  matmul_nt(x, gate.w(), s.scores.data(), N, E_, D_, Write::kReplace);
   parallel_ranges(N, kTokens, [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
       Real* row = s.scores.data() + n * E_;

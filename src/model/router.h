@@ -27,6 +27,8 @@ class Router {
   Router(const ModelConfig& config, const std::string& prefix);
 
   void forward(const Real* x, int N, Saved& s) const;
+  // What follows the product: s.scores holds z [N,E] and becomes s, and the choices are made.
+  void route(int N, Saved& s) const;
   // dweights [N,K] -> adds to dx [N,D] and to the gate's gradient
   void backward(const Real* dweights, const Real* x, Real* dx, int N, const Saved& s);
 

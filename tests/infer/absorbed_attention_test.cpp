@@ -28,7 +28,17 @@ struct Case {
     a.T = T;
     a.q = q.data();
     a.rows = rows.data();
-    a.kv_b = kv_b.data();
+    for (int h = 0; h < a.H; ++h) {
+      const float* w_uk = kv_b.data() + int64_t(h) * (a.Dn + a.Dv) * a.Rkv;
+      Buffer<float> turned(int64_t(a.Rkv) * a.Dn);
+      for (int64_t i = 0; i < turned.size(); ++i) turned[i] = w_uk[i % a.Dn * a.Rkv + i / a.Dn];
+      const auto panels = [](int outputs, int inputs, const float* w) {
+        return WeightPanels(NumberFormat::kF32, outputs, inputs, w);
+      };
+      heads.push_back({panels(a.Dn, a.Rkv, w_uk), panels(a.Rkv, a.Dn, turned.data()),
+                       panels(a.Dv, a.Rkv, w_uk + int64_t(a.Dn) * a.Rkv)});
+    }
+    a.heads = heads;
   }
   Buffer<float> run(void (*attend)(const Attention&)) {
     Buffer<float> o(int64_t(a.C) * a.H * a.Dv);
@@ -38,7 +48,8 @@ struct Case {
     return o;
   }
   Attention a;
-  Buffer<float> q, rows, kv_b;
+  Buffer<float> q, rows, kv_b;  // kv_b [H·(Dn+Dv), Rkv]: per head W_UK, then W_UV
+  std::vector<HeadWeights> heads;
 };
 
 // Techniques 2.1, written out in double.
@@ -50,7 +61,7 @@ Buffer<double> definition(const Case& c) {
   for (int i = 0; i < a.C; ++i)
     for (int h = 0; h < a.H; ++h) {
       const float* q = a.q + (int64_t(i) * a.H + h) * Dqk;
-      const float* w = a.kv_b + int64_t(h) * (a.Dn + a.Dv) * a.Rkv;
+      const float* w = c.kv_b.data() + int64_t(h) * (a.Dn + a.Dv) * a.Rkv;
       const auto expand = [&](int row, int t) {
         double sum = 0;
         for (int r = 0; r < a.Rkv; ++r)

@@ -62,7 +62,8 @@ TEST_P(EveryArchitecture, cached_decoding_is_the_full_forward_pass) {
   const int V = model->config().vocab_size;
   const std::vector<int> tokens = random_tokens(kTokens, V, 5);
   const Buffer<float> wanted = full_logits(*model, tokens);
-  Decoder decoder(*model);
+  const Weights weights(*model, NumberFormat::kF32);
+  Decoder decoder(weights);
   const auto check = [&](const char* name, const std::vector<int>& sizes) {
     KvCache cache(model->config());
     const Buffer<float> logits = read_in_steps(decoder, cache, tokens, sizes);
@@ -81,7 +82,8 @@ TEST_P(EveryArchitecture, after_truncation_the_cache_is_as_if_nothing_had_follow
   const auto model = random_model(GetParam().config, 12);
   const std::vector<int> tokens = random_tokens(30, model->config().vocab_size, 6);
   const std::span<const int> all(tokens);
-  Decoder decoder(*model);
+  const Weights weights(*model, NumberFormat::kF32);
+  Decoder decoder(weights);
   KvCache straight(model->config()), detour(model->config());
   decoder.forward(all.first(10), straight, Logits::kLast);
   decoder.forward(all.first(10), detour, Logits::kLast);
@@ -97,7 +99,8 @@ TEST_P(EveryArchitecture, the_last_tokens_logits_are_those_of_all_tokens) {
   const auto model = random_model(GetParam().config, 13);
   const int V = model->config().vocab_size;
   const std::vector<int> tokens = random_tokens(9, V, 7);
-  Decoder decoder(*model);
+  const Weights weights(*model, NumberFormat::kF32);
+  Decoder decoder(weights);
   KvCache a(model->config()), b(model->config());
   const auto all = decoder.forward(tokens, a, Logits::kAll);
   const std::vector<float> wanted(all.end() - V, all.end());
@@ -110,7 +113,8 @@ TEST_P(EveryArchitecture, the_last_tokens_logits_are_those_of_all_tokens) {
 TEST_P(EveryArchitecture, a_few_tokens_at_once_and_one_by_one_give_the_same_bits) {
   const auto model = random_model(GetParam().config, 14);
   const std::vector<int> tokens = random_tokens(24, model->config().vocab_size, 8);
-  Decoder decoder(*model);
+  const Weights weights(*model, NumberFormat::kF32);
+  Decoder decoder(weights);
   KvCache together(model->config()), apart(model->config());
   EXPECT_TRUE(same_bits(read_in_steps(decoder, together, tokens, {20, 2}),
                         read_in_steps(decoder, apart, tokens, {20, 1})));
@@ -134,7 +138,8 @@ TEST(Decoder, one_thread_and_three_give_the_same_bits) {
   const int threads = thread_count();
   const auto run = [&](int n, const std::vector<int>& sizes) {
     set_thread_count(n);
-    Decoder decoder(*model);
+    const Weights weights(*model, NumberFormat::kF32);
+    Decoder decoder(weights);
     KvCache cache(model->config());
     return read_in_steps(decoder, cache, tokens, sizes);
   };
@@ -143,41 +148,69 @@ TEST(Decoder, one_thread_and_three_give_the_same_bits) {
   set_thread_count(threads);
 }
 
-TEST(FeedForward, token_by_token_equals_grouped_experts) {
-  auto model = random_model(wide_config(), 4);
-  Block<float>& block = model->layers[1];
+TEST_P(EveryArchitecture, feed_forward_is_the_training_model_s) {
+  auto model = random_model(GetParam().config, 4);
+  Block<float>& block = model->layers.back();
+  const Weights weights(*model, NumberFormat::kF32);
   const int D = model->config().hidden_size, N = 24;
+  Buffer<float> x(int64_t(N) * D), wanted, got;
+  for (int64_t i = 0; i < x.size(); ++i) x[i] = float(normal(1, 2, uint64_t(i)));
+  wanted.resize_zero(x.size());
+  got.resize_zero(x.size());
+  if (block.moe) {
+    Moe<float>::Saved saved;
+    block.moe->forward(x.data(), wanted.data(), N, saved);
+  } else {
+    Mlp<float>::Saved saved;
+    block.mlp.forward(x.data(), wanted.data(), N, saved);
+  }
+  FeedForward(model->config()).forward(weights.layers.back(), x.data(), got.data(), N);
+  const float top = *std::max_element(wanted.begin(), wanted.end());
+  EXPECT_LE(largest_gap(got, wanted), 1e-5 * top);
+}
+
+TEST(FeedForward, a_token_alone_and_grouped_with_others_gives_the_same_bits) {
+  ModelConfig config = wide_config();  // in widths that every number format has blocks for
+  config.v_head_dim = 32;
+  config.intermediate_size = 96;
+  const auto model = random_model(config, 4);
+  const int D = config.hidden_size, N = 24;
   Buffer<float> x(int64_t(N) * D), grouped, single;
   for (int64_t i = 0; i < x.size(); ++i) x[i] = float(normal(1, 2, uint64_t(i)));
-  grouped.resize_zero(x.size());
-  single.resize_zero(x.size());
-  FeedForward feed_forward(model->config());
-  feed_forward.forward(block, x.data(), grouped.data(), N);
-  const std::vector<int64_t> load = block.moe->load;
-  for (int n = 0; n < N; ++n)
-    feed_forward.forward(block, x.data() + int64_t(n) * D, single.data() + int64_t(n) * D, 1);
-  const float top = *std::max_element(grouped.begin(), grouped.end());
-  EXPECT_LE(largest_gap(grouped, single), 1e-5 * top);
-  for (size_t e = 0; e < load.size(); ++e) EXPECT_EQ(block.moe->load[e], 2 * load[e]);
+  for (const NumberFormat format : {NumberFormat::kF32, NumberFormat::kInt8}) {
+    const Weights weights(*model, format);
+    grouped.resize_zero(x.size());
+    single.resize_zero(x.size());
+    FeedForward feed_forward(config);
+    feed_forward.forward(weights.layers[1], x.data(), grouped.data(), N);
+    for (int n = 0; n < N; ++n)
+      feed_forward.forward(weights.layers[1], x.data() + int64_t(n) * D,
+                           single.data() + int64_t(n) * D, 1);
+    EXPECT_TRUE(same_bits(grouped, single)) << format_name(format);
+  }
 }
 
 TEST(FeedForward, experts_that_were_not_chosen_are_never_read) {
   auto model = random_model(tiny_config(), 5);
-  Block<float>& block = model->layers[1];
+  Moe<float>& moe = *model->layers[1].moe;
   const int D = model->config().hidden_size;
   Buffer<float> x(D), wanted, got;
   for (int64_t i = 0; i < D; ++i) x[i] = float(normal(1, 3, uint64_t(i)));
   wanted.resize_zero(D);
   got.resize_zero(D);
-  FeedForward feed_forward(model->config());
-  feed_forward.forward(block, x.data(), wanted.data(), 1);
-  for (size_t e = 0; e < block.moe->experts.size(); ++e) {
-    if (block.moe->load[e] > 0) continue;
-    Mlp<float>::for_each_parameter(block.moe->experts[e], [](Parameter<float>& p) {
+  FeedForward(model->config())
+      .forward(Weights(*model, NumberFormat::kF32).layers[1], x.data(), wanted.data(), 1);
+  Moe<float>::Saved saved;
+  Buffer<float> ignored(D);
+  moe.forward(x.data(), ignored.data(), 1, saved);
+  for (size_t e = 0; e < moe.experts.size(); ++e) {
+    if (moe.load[e] > 0) continue;
+    Mlp<float>::for_each_parameter(moe.experts[e], [](Parameter<float>& p) {
       std::fill(p.value.begin(), p.value.end(), std::numeric_limits<float>::quiet_NaN());
     });
   }
-  feed_forward.forward(block, x.data(), got.data(), 1);
+  FeedForward(model->config())
+      .forward(Weights(*model, NumberFormat::kF32).layers[1], x.data(), got.data(), 1);
   EXPECT_TRUE(same_bits(wanted, got));
 }
 

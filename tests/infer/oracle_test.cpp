@@ -31,7 +31,8 @@ Answer answer_of(Model<float>& model) {
   Answer out;
   const int V = model.config().vocab_size;
   out.prompt = random_tokens(kPrompt, V, 31);
-  Decoder decoder(model);
+  const Weights weights(model, NumberFormat::kF32);
+  Decoder decoder(weights);
   KvCache cache(model.config());
   auto logits = decoder.forward(out.prompt, cache, Decoder::Logits::kAll);
   out.logits.resize(int64_t(logits.size()));

@@ -13,8 +13,8 @@
 namespace shenhong {
 namespace {
 
-constexpr NumberFormat kFormats[] = {NumberFormat::kF32,  NumberFormat::kBF16,
-                                     NumberFormat::kFP8,  NumberFormat::kInt8,
+constexpr NumberFormat kFormats[] = {NumberFormat::kF32,   NumberFormat::kBF16,
+                                     NumberFormat::kFP8,   NumberFormat::kInt8,
                                      NumberFormat::kNVFP4, NumberFormat::kMXFP4};
 constexpr float kGuard = 12345;
 

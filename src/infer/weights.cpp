@@ -1,0 +1,199 @@
+#include "infer/weights.h"
+
+#include <charconv>
+
+#include "core/error.h"
+#include "model/weight_files.h"
+
+namespace shenhong {
+namespace {
+
+std::string layer_prefix(int layer) { return "model.layers." + std::to_string(layer) + "."; }
+
+// Reads tensors by name, in the shapes that the config asks for.
+class Reader {
+ public:
+  Reader(const ModelConfig& config, const Weights::Source& source) : c_(config), source_(source) {}
+
+  WeightPanels panels(const std::string& name, int rows, int cols) const {
+    return WeightPanels(source_(name, rows, cols).view);
+  }
+  Buffer<float> floats(const std::string& name, int rows, int cols) const {
+    const QuantizedBuffer tensor = source_(name, rows, cols);
+    Buffer<float> out(int64_t(rows) * cols);
+    dequantize(tensor.view, out.data());
+    return out;
+  }
+
+  AttentionWeights attention(const std::string& prefix) const {
+    const int D = c_.hidden_size, Rq = c_.q_lora_rank, R = c_.kv_lora_rank;
+    const int H = c_.num_attention_heads, Dq = H * c_.qk_head_dim();
+    AttentionWeights a;
+    if (Rq == 0) {
+      a.q_proj = panels(prefix + "q_proj.weight", Dq, D);
+    } else {
+      a.q_a_proj = panels(prefix + "q_a_proj.weight", Rq, D);
+      a.q_a_layernorm = floats(prefix + "q_a_layernorm.weight", 1, Rq);
+      a.q_b_proj = panels(prefix + "q_b_proj.weight", Dq, Rq);
+    }
+    a.kv_a_proj_with_mqa =
+        panels(prefix + "kv_a_proj_with_mqa.weight", R + c_.qk_rope_head_dim, D);
+    a.kv_a_layernorm = floats(prefix + "kv_a_layernorm.weight", 1, R);
+    a.heads = heads(prefix + "kv_b_proj.weight");
+    a.o_proj = panels(prefix + "o_proj.weight", D, H * c_.v_head_dim);
+    return a;
+  }
+
+  MlpWeights mlp(const std::string& prefix, int F) const {
+    const int D = c_.hidden_size;
+    return {panels(prefix + "gate_proj.weight", F, D), panels(prefix + "up_proj.weight", F, D),
+            panels(prefix + "down_proj.weight", D, F)};
+  }
+
+  MoeWeights moe(const std::string& prefix) const {
+    const int E = c_.n_routed_experts, D = c_.hidden_size;
+    MoeWeights m{{}, Router<float>(c_, prefix + "gate."), {}};
+    m.gate = WeightPanels(NumberFormat::kF32, E, D, floats(prefix + "gate.weight", E, D).data());
+    m.router.gate = {};
+    m.router.bias.value = floats(prefix + "gate.e_score_correction_bias", 1, E);
+    for (int e = 0; e < E; ++e)
+      m.experts.push_back(
+          mlp(prefix + "experts." + std::to_string(e) + ".", c_.moe_intermediate_size));
+    return m;
+  }
+
+ private:
+  std::vector<HeadWeights> heads(const std::string& name) const {
+    const int R = c_.kv_lora_rank, Dn = c_.qk_nope_head_dim, Dv = c_.v_head_dim;
+    const int H = c_.num_attention_heads;
+    const QuantizedBuffer kv_b = source_(name, H * (Dn + Dv), R);
+    Buffer<float> all(int64_t(H) * (Dn + Dv) * R), turned(int64_t(R) * Dn);
+    dequantize(kv_b.view, all.data());
+    const NumberFormat format =
+        kv_b.view.format == NumberFormat::kBF16 ? NumberFormat::kBF16 : NumberFormat::kF32;
+    std::vector<HeadWeights> out;
+    for (int h = 0; h < H; ++h) {
+      const float* w_uk = all.data() + int64_t(h) * (Dn + Dv) * R;
+      for (int n = 0; n < Dn; ++n)
+        for (int r = 0; r < R; ++r) turned[int64_t(r) * Dn + n] = w_uk[int64_t(n) * R + r];
+      out.push_back({WeightPanels(format, Dn, R, w_uk), WeightPanels(format, R, Dn, turned.data()),
+                     WeightPanels(format, Dv, R, w_uk + int64_t(Dn) * R)});
+    }
+    return out;
+  }
+
+  const ModelConfig& c_;
+  const Weights::Source& source_;
+};
+
+// What is never in a format coarser than bf16: gains, the router and its bias, and what meets the
+// latent cache.
+bool stays_fine(const std::string& name) {
+  const auto has = [&](const char* part) { return name.find(part) != name.npos; };
+  return has("norm") || has("mlp.gate.") || has("kv_b_proj");
+}
+
+// Whether the tensor's layer comes after the trunk's.
+bool is_prediction_module(const std::string& name, int layers) {
+  constexpr std::string_view kPrefix = "model.layers.";
+  if (!name.starts_with(kPrefix)) return false;
+  int layer = 0;
+  const char* begin = name.data() + kPrefix.size();
+  return std::from_chars(begin, name.data() + name.size(), layer).ec == std::errc() &&
+         layer >= layers;
+}
+
+int64_t bytes_of(const MlpWeights& m) {
+  return m.gate_proj.bytes() + m.up_proj.bytes() + m.down_proj.bytes();
+}
+
+int64_t bytes_of(const AttentionWeights& a, bool decoding) {
+  int64_t sum = a.q_proj.bytes() + a.q_a_proj.bytes() + a.q_b_proj.bytes() +
+                a.kv_a_proj_with_mqa.bytes() + a.o_proj.bytes();
+  for (const HeadWeights& head : a.heads)
+    sum += head.w_uk_t.bytes() + head.w_uv.bytes() + (decoding ? 0 : head.w_uk.bytes());
+  return sum;
+}
+
+}  // namespace
+
+Weights::Weights(const ModelConfig& config, const Source& source)
+    : config_(config), rope_(config) {
+  const Reader read(config_, source);
+  const int D = config_.hidden_size, V = config_.vocab_size;
+  embed_tokens_ = source("model.embed_tokens.weight", V, D);
+  for (int l = 0; l < config_.num_hidden_layers; ++l) {
+    const std::string prefix = layer_prefix(l);
+    LayerWeights layer;
+    layer.input_layernorm = read.floats(prefix + "input_layernorm.weight", 1, D);
+    layer.self_attn = read.attention(prefix + "self_attn.");
+    layer.post_attention_layernorm = read.floats(prefix + "post_attention_layernorm.weight", 1, D);
+    if (!config_.is_moe(l)) {
+      layer.mlp = read.mlp(prefix + "mlp.", config_.intermediate_size);
+    } else {
+      layer.moe = read.moe(prefix + "mlp.");
+      layer.has_mlp = config_.n_shared_experts > 0;
+      if (layer.has_mlp)
+        layer.mlp = read.mlp(prefix + "mlp.shared_experts.",
+                             config_.moe_intermediate_size * config_.n_shared_experts);
+    }
+    layers.push_back(std::move(layer));
+  }
+  norm = read.floats("model.norm.weight", 1, D);
+  head = config_.tie_word_embeddings ? WeightPanels(embed_tokens_.view)
+                                     : read.panels("lm_head.weight", V, D);
+}
+
+Weights::Weights(const Model<float>& model, NumberFormat format)
+    : Weights(model.config(), [&](const std::string& name, int rows, int cols) {
+        const Parameter<float>* found = nullptr;
+        model.for_each_parameter([&](const Parameter<float>& p) {
+          if (p.name == name) found = &p;
+        });
+        SH_ASSERT(found && found->rows == rows && found->cols == cols);
+        return quantize(stays_fine(name) ? NumberFormat::kF32 : format, rows, cols, found->w());
+      }) {}
+
+std::unique_ptr<Weights> load_weights(const fs::path& directory) {
+  SH_CHECK(fs::is_directory(directory), kBadInput,
+           "{}: no such model directory; want one with config.json and model.safetensors",
+           directory.string());
+  const ModelConfig config = read_config(directory / "config.json");
+  const WeightFiles files(directory);
+  auto weights = std::make_unique<Weights>(
+      config, [&](const std::string& name, int rows, int cols) {
+        return files.read(name, rows, cols);
+      });
+  files.check_all_read([&](const std::string& name) {
+    return is_shared_copy(name) || is_prediction_module(name, config.num_hidden_layers);
+  });
+  return weights;
+}
+
+void Weights::embed(int token, float* out) const {
+  dequantize_row(embed_tokens_.view, token, out);
+}
+
+int64_t Weights::bytes() const {
+  int64_t sum = head.bytes() + int64_t(embed_tokens_.numbers.size() + embed_tokens_.scales.size());
+  for (const LayerWeights& layer : layers) {
+    sum += bytes_of(layer.self_attn, false) + bytes_of(layer.mlp);
+    if (!layer.moe) continue;
+    sum += layer.moe->gate.bytes();
+    for (const MlpWeights& expert : layer.moe->experts) sum += bytes_of(expert);
+  }
+  return sum;
+}
+
+int64_t Weights::bytes_per_token() const {
+  int64_t sum = head.bytes();
+  for (const LayerWeights& layer : layers) {
+    sum += bytes_of(layer.self_attn, true) + bytes_of(layer.mlp);
+    if (layer.moe)
+      sum += layer.moe->gate.bytes() +
+             config_.num_experts_per_tok * bytes_of(layer.moe->experts.front());
+  }
+  return sum;
+}
+
+}  // namespace shenhong

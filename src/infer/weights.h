@@ -1,0 +1,84 @@
+// A model as decoding reads it: every weight in panels of some number format, the attention's
+// up-projection taken apart by head. Immutable after loading.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernels/quantized_matrix.h"
+#include "model/config.h"
+#include "model/model.h"
+#include "model/router.h"
+
+namespace shenhong {
+
+// W_UK and W_UV of one head. They meet the latent cache, which is float, and so are never in an
+// integer format.
+struct HeadWeights {
+  WeightPanels w_uk;    // [Dn,Rkv]: keys from latents
+  WeightPanels w_uk_t;  // [Rkv,Dn]: the absorbed query from a query
+  WeightPanels w_uv;    // [Dv,Rkv]
+};
+
+struct AttentionWeights {
+  WeightPanels q_proj;              // [H·(Dn+Dr), D], without query compression
+  WeightPanels q_a_proj, q_b_proj;  // [Rq,D] [H·(Dn+Dr), Rq], with it
+  Buffer<float> q_a_layernorm;      // [Rq]
+  WeightPanels kv_a_proj_with_mqa;  // [Rkv+Dr, D]
+  Buffer<float> kv_a_layernorm;     // [Rkv]
+  std::vector<HeadWeights> heads;   // H
+  WeightPanels o_proj;              // [D, H·Dv]
+};
+
+struct MlpWeights {
+  WeightPanels gate_proj, up_proj;  // [F,D]
+  WeightPanels down_proj;           // [D,F]
+};
+
+struct MoeWeights {
+  WeightPanels gate;     // [E,D], float
+  Router<float> router;  // bias and rule; its own gate is not used
+  std::vector<MlpWeights> experts;
+};
+
+struct LayerWeights {
+  Buffer<float> input_layernorm, post_attention_layernorm;  // [D]
+  AttentionWeights self_attn;
+  std::optional<MoeWeights> moe;
+  MlpWeights mlp;  // the dense layer's, or the shared experts' side by side
+  bool has_mlp = true;
+};
+
+class Weights {
+ public:
+  // Gives a tensor of the checkpoint, [rows, cols], in the number format that it is kept in.
+  using Source = std::function<QuantizedBuffer(const std::string& name, int rows, int cols)>;
+  Weights(const ModelConfig& config, const Source& source);
+  // From a model in memory, all in `format`, but for what is always float.
+  Weights(const Model<float>& model, NumberFormat format);
+
+  const ModelConfig& config() const { return config_; }
+  const Rope<float>& rope() const { return rope_; }
+  // The embedding of one token into out [D].
+  void embed(int token, float* out) const;
+
+  std::vector<LayerWeights> layers;
+  Buffer<float> norm;  // [D]
+  WeightPanels head;   // [V,D]
+
+  int64_t bytes() const;            // in memory
+  int64_t bytes_per_token() const;  // that one decoded token reads
+ private:
+  ModelConfig config_;
+  Rope<float> rope_;
+  QuantizedBuffer embed_tokens_;
+};
+
+// Those of a model directory, each in the number format that it is stored in. Tensors of
+// multi-token-prediction modules are passed over. Errors as in model/weight_files.
+std::unique_ptr<Weights> load_weights(const fs::path& directory);
+
+}  // namespace shenhong

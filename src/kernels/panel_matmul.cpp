@@ -1,0 +1,119 @@
+#include "kernels/panel_matmul.h"
+
+#include <algorithm>
+#include <functional>
+#include <vector>
+
+#include "core/error.h"
+#include "core/parallel.h"
+#include "kernels/kernels.h"
+
+namespace shenhong {
+namespace {
+
+// Below this many multiply-adds waking another thread costs more than it brings.
+constexpr int64_t kWorthSharing = 1 << 18;
+// Pieces have at least so many, and are more than the threads, so that none waits long for the last.
+constexpr int64_t kPieceWork = 1 << 16;
+constexpr int kPieces = 8;
+// Pieces begin at multiples of what every table's tiles hold.
+constexpr int kPanelUnit = 4, kRowUnit = 12;
+constexpr int kQuantizeRows = 16;
+
+int64_t work_of(const PanelProduct& p) {
+  return int64_t(p.M) * (p.last - p.first) * kPanelRows * p.w.cols;
+}
+
+PanelProduct rows_of(const PanelProduct& p, int m, int M) {
+  PanelProduct part = p;
+  part.M = M;
+  if (takes_int8(p.w.format)) {
+    part.q.q += int64_t(m) * p.w.cols;
+    part.q.scale += int64_t(m) * (p.w.cols / kInt8Block);
+    part.q.sum += int64_t(m) * (p.w.cols / 16);
+  } else {
+    part.x += m * p.ldx;
+  }
+  part.y += m * p.ldy;
+  return part;
+}
+
+// Cuts by panels first, then by rows: every cut by rows reads the weights once more.
+void cut(const PanelProduct& p, int64_t piece_work, std::vector<PanelProduct>& pieces) {
+  const int64_t wanted = std::max<int64_t>(1, work_of(p) / piece_work);
+  const int panels = p.last - p.first;
+  const int stripes = int(std::min<int64_t>(wanted, (panels + kPanelUnit - 1) / kPanelUnit));
+  const int bands = int(std::clamp<int64_t>(wanted / stripes, 1, std::max(1, p.M / kRowUnit)));
+  const auto at = [](int size, int unit, int count, int i) {
+    const int64_t units = (int64_t(size) + unit - 1) / unit;
+    return int(std::min<int64_t>(size, units * i / count * unit));
+  };
+  for (int s = 0; s < stripes; ++s) {
+    for (int b = 0; b < bands; ++b) {
+      const int m = at(p.M, kRowUnit, bands, b);
+      PanelProduct piece = rows_of(p, m, at(p.M, kRowUnit, bands, b + 1) - m);
+      piece.first = p.first + at(panels, kPanelUnit, stripes, s);
+      piece.last = p.first + at(panels, kPanelUnit, stripes, s + 1);
+      if (piece.M > 0 && piece.first < piece.last) pieces.push_back(piece);
+    }
+  }
+}
+
+}  // namespace
+
+void Activations::set(const float* x, int M, int K) {
+  x_ = x;
+  M_ = M;
+  K_ = K;
+  quantized_ = false;
+}
+
+void Activations::quantize() {
+  if (quantized_) return;
+  q_.resize(int64_t(M_) * K_);
+  scale_.resize(int64_t(M_) * (K_ / kInt8Block));
+  sum_.resize(int64_t(M_) * (K_ / 16));
+  const auto run = [&](int64_t begin, int64_t end) {
+    kernels<float>().quantize_rows(x_ + begin * K_, K_, int(end - begin), K_,
+                                   q_.data() + begin * K_,
+                                   scale_.data() + begin * (K_ / kInt8Block),
+                                   sum_.data() + begin * (K_ / 16));
+  };
+  if (int64_t(M_) * K_ < kWorthSharing / 4) {
+    run(0, M_);
+  } else {
+    parallel_ranges(M_, kQuantizeRows, run);
+  }
+  quantized_ = true;
+}
+
+PanelProduct Activations::times(const WeightPanels& w, float* y, int64_t ldy, Write write,
+                                int first, int M) {
+  SH_ASSERT(w.cols() == K_ && first >= 0 && first + M <= M_);
+  PanelProduct p{w.view(), 0, w.view().count(), M_, x_, K_, {}, y, ldy, write == Write::kAdd};
+  if (takes_int8(p.w.format)) {
+    quantize();
+    p.q = {q_.data(), scale_.data(), sum_.data()};
+  }
+  p = rows_of(p, first, M);
+  p.y = y;
+  return p;
+}
+
+void run_products(std::span<const PanelProduct> products) {
+  const auto product = kernels<float>().panel_product;
+  int64_t work = 0;
+  for (const PanelProduct& p : products) work += work_of(p);
+  if (work < kWorthSharing) {
+    for (const PanelProduct& p : products) product(p);
+    return;
+  }
+  thread_local std::vector<PanelProduct> pieces;
+  pieces.clear();
+  for (const PanelProduct& p : products) cut(p, std::max(kPieceWork, work / kPieces), pieces);
+  const std::span<const PanelProduct> all = pieces;
+  const auto run = [product, all](int64_t i) { product(all[size_t(i)]); };
+  parallel_for(int64_t(all.size()), std::ref(run));
+}
+
+}  // namespace shenhong

@@ -1,0 +1,39 @@
+// Products with weights in panels over all threads. Results do not depend on the number of threads,
+// nor a row's on the other rows.
+#pragma once
+
+#include <span>
+
+#include "kernels/matmul.h"
+#include "kernels/quantized_matrix.h"
+
+namespace shenhong {
+
+// Rows [M,K] that several products read; their int8 form is made when the first product asks for it.
+// Refers to the floats that it was given.
+class Activations {
+ public:
+  void set(const float* x, int M, int K);
+
+  // The product of rows [first, first + M) with all of w, into y [M, N].
+  PanelProduct times(const WeightPanels& w, float* y, int64_t ldy, Write write, int first, int M);
+  // Of all rows.
+  PanelProduct times(const WeightPanels& w, float* y, Write write) {
+    return times(w, y, w.rows(), write, 0, M_);
+  }
+
+ private:
+  void quantize();
+
+  const float* x_ = nullptr;
+  int M_ = 0, K_ = 0;
+  bool quantized_ = false;
+  Buffer<int8_t> q_;
+  Buffer<float> scale_;
+  Buffer<int32_t> sum_;
+};
+
+// Runs all of them, cut into pieces of about equal work. Their outputs must not overlap.
+void run_products(std::span<const PanelProduct> products);
+
+}  // namespace shenhong

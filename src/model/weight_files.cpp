@@ -1,0 +1,208 @@
+#include "model/weight_files.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "core/error.h"
+#include "core/floats.h"
+#include "core/json.h"
+
+namespace shenhong {
+namespace {
+
+std::vector<Safetensors> open_files(const fs::path& directory) {
+  std::vector<Safetensors> files;
+  const fs::path index = directory / "model.safetensors.index.json";
+  if (!fs::exists(index)) {
+    files.emplace_back(directory / "model.safetensors");
+    return files;
+  }
+  const Json json = parse_json(read_file(index), index.string());
+  const auto map = json.find("weight_map");
+  SH_CHECK(json.is_object() && map != json.end() && map->is_object(), kBadInput,
+           "{}: has no \"weight_map\" object", index.string());
+  std::set<std::string> names;
+  for (const auto& [tensor, file] : map->items()) {
+    SH_CHECK(file.is_string(), kBadInput, "{}: weight_map['{}'] is not a file name", index.string(),
+             tensor);
+    names.insert(file.get<std::string>());
+  }
+  for (const std::string& name : names) {
+    SH_CHECK(fs::path(name).filename() == name, kBadInput, "{}: '{}' is not a plain file name",
+             index.string(), name);
+    files.emplace_back(directory / name);
+  }
+  return files;
+}
+
+std::string text_of(const std::vector<int64_t>& shape) {
+  std::string text;
+  for (const int64_t n : shape) text += (text.empty() ? "" : ",") + std::to_string(n);
+  return text;
+}
+
+// The config keys that decide a tensor's shape, for the error that reports a contradiction.
+std::string shape_keys(const std::string& name) {
+  const auto has = [&](const char* part) { return name.find(part) != name.npos; };
+  if (has("embed_tokens") || has("lm_head")) return "vocab_size, hidden_size";
+  if (has("kv_a_")) return "kv_lora_rank, qk_rope_head_dim, hidden_size";
+  if (has("kv_b_")) return "num_attention_heads, qk_nope_head_dim, v_head_dim, kv_lora_rank";
+  if (has("q_a_") || has("q_b_") || has("q_proj"))
+    return "num_attention_heads, qk_nope_head_dim, qk_rope_head_dim, q_lora_rank, hidden_size";
+  if (has("o_proj")) return "hidden_size, num_attention_heads, v_head_dim";
+  if (has("mlp.gate.")) return "n_routed_experts, hidden_size";
+  if (has("experts")) return "moe_intermediate_size, n_shared_experts, hidden_size";
+  if (has("mlp.")) return "intermediate_size, hidden_size";
+  return "hidden_size";
+}
+
+Buffer<uint8_t> copy_of(std::span<const uint8_t> bytes) {
+  Buffer<uint8_t> out(int64_t(bytes.size()));
+  if (!bytes.empty()) std::memcpy(out.data(), bytes.data(), bytes.size());
+  return out;
+}
+
+// Every element as decode(i) gives it must be finite.
+template <class Decode>
+void check_finite(int64_t count, const std::string& name, const Decode& decode) {
+  for (int64_t i = 0; i < count; ++i)
+    SH_CHECK(std::isfinite(decode(i)), kBadInput, "'{}': element {} is {}", name, i, decode(i));
+}
+
+template <class T>
+T load(const Buffer<uint8_t>& bytes, int64_t i) {
+  T value;
+  std::memcpy(&value, bytes.data() + i * int64_t(sizeof(T)), sizeof value);
+  return value;
+}
+
+void finish(QuantizedBuffer& q, NumberFormat format, int rows, int cols) {
+  q.view.format = format;
+  q.view.rows = rows;
+  q.view.cols = cols;
+  q.view.numbers = q.numbers.span();
+  q.view.scales = q.scales.span();
+}
+
+}  // namespace
+
+WeightFiles::WeightFiles(const fs::path& directory)
+    : directory_(directory), files_(open_files(directory)) {}
+
+const TensorView* WeightFiles::find(const std::string& name) const {
+  for (const Safetensors& file : files_) {
+    if (const TensorView* tensor = file.find(name)) {
+      read_.insert(name);
+      return tensor;
+    }
+  }
+  return nullptr;
+}
+
+const TensorView& WeightFiles::companion(const std::string& name, const char* dtype,
+                                         std::vector<int64_t> shape) const {
+  const TensorView* tensor = find(name);
+  SH_CHECK(tensor, kBadInput, "{}: tensor '{}' is missing, which goes with a quantised weight",
+           directory_.string(), name);
+  SH_CHECK(tensor->dtype == dtype && tensor->shape == shape, kBadInput,
+           "{}: '{}' is {} [{}]; the weight that it goes with asks for {} [{}]",
+           directory_.string(), name, tensor->dtype, text_of(tensor->shape), dtype,
+           text_of(shape));
+  return *tensor;
+}
+
+QuantizedBuffer WeightFiles::read_four_bits(const std::string& name, const TensorView& packed,
+                                            int rows, int cols) const {
+  SH_CHECK(packed.dtype == "U8", kBadInput, "{}: '{}_packed' is {}; want U8", directory_.string(),
+           name, packed.dtype);
+  const std::string scale_name = name + "_scale";
+  const TensorView* stored = find(scale_name);
+  const bool nvfp4 = stored && stored->dtype == "F8_E4M3";
+  const NumberFormat format = nvfp4 ? NumberFormat::kNVFP4 : NumberFormat::kMXFP4;
+  const int block = nvfp4 ? kNVFP4Block : kMXFP4Block;
+  const TensorView& scales =
+      companion(scale_name, nvfp4 ? "F8_E4M3" : "U8", {rows, (cols + block - 1) / block});
+  QuantizedBuffer q;
+  q.numbers = copy_of(packed.bytes);
+  q.scales = copy_of(scales.bytes);
+  check_finite(q.scales.size(), scale_name, [&](int64_t i) {
+    return nvfp4 ? e4m3_to_float(q.scales[i]) : e8m0_to_float(q.scales[i]);
+  });
+  if (nvfp4) {
+    float divisor = 0;
+    read_floats(companion(name + "_global_scale", "F32", {1}), name + "_global_scale",
+                {&divisor, 1});
+    SH_CHECK(divisor > 0, kBadInput, "{}: '{}_global_scale' is {}; want more than 0",
+             directory_.string(), name, divisor);
+    q.view.scale = 1 / divisor;
+  }
+  finish(q, format, rows, cols);
+  return q;
+}
+
+QuantizedBuffer WeightFiles::read(const std::string& name, int rows, int cols) const {
+  const TensorView* tensor = find(name);
+  const TensorView* packed = tensor ? nullptr : find(name + "_packed");
+  SH_CHECK(tensor || packed, kBadInput, "{}: tensor '{}' is missing, which {} asks for",
+           directory_.string(), name, (directory_ / "config.json").string());
+  const std::vector<int64_t> stored = (tensor ? tensor : packed)->shape;
+  const std::vector<int64_t> wanted =
+      rows == 1 && stored.size() == 1
+          ? std::vector<int64_t>{cols}
+          : std::vector<int64_t>{rows, packed ? (cols + 1) / 2 : cols};
+  SH_CHECK(stored == wanted, kBadInput, "{}: '{}' is [{}]; {} ({}) asks for [{}]",
+           directory_.string(), name, text_of(stored), (directory_ / "config.json").string(),
+           shape_keys(name), text_of(wanted));
+  const bool integers = packed || tensor->dtype == "I8";
+  SH_CHECK(!integers || cols % kInt8Block == 0, kBadInput,
+           "{}: '{}' has rows of {}; int8, nvfp4 and mxfp4 want a multiple of {}",
+           directory_.string(), name, cols, kInt8Block);
+  if (packed) return read_four_bits(name, *packed, rows, cols);
+
+  QuantizedBuffer q;
+  const int64_t count = int64_t(rows) * cols;
+  if (tensor->dtype == "BF16") {
+    q.numbers = copy_of(tensor->bytes);
+    check_finite(count, name,
+                 [&](int64_t i) { return bf16_to_float(load<uint16_t>(q.numbers, i)); });
+    finish(q, NumberFormat::kBF16, rows, cols);
+  } else if (tensor->dtype == "F8_E4M3") {
+    const std::string scales = name + "_scale_inv";
+    q.numbers = copy_of(tensor->bytes);
+    q.scales = copy_of(companion(scales, "F32",
+                                 {(rows + kFP8Block - 1) / kFP8Block,
+                                  (cols + kFP8Block - 1) / kFP8Block})
+                           .bytes);
+    check_finite(count, name, [&](int64_t i) { return e4m3_to_float(q.numbers[i]); });
+    check_finite(q.scales.size() / 4, scales, [&](int64_t i) { return load<float>(q.scales, i); });
+    finish(q, NumberFormat::kFP8, rows, cols);
+  } else if (tensor->dtype == "I8") {
+    const std::string scales = name + "_scale";
+    q.numbers = copy_of(tensor->bytes);
+    q.scales = copy_of(companion(scales, "F16", {rows, cols / kInt8Block}).bytes);
+    check_finite(q.scales.size() / 2, scales,
+                 [&](int64_t i) { return f16_to_float(load<uint16_t>(q.scales, i)); });
+    finish(q, NumberFormat::kInt8, rows, cols);
+  } else {
+    q.numbers.resize(count * int64_t(sizeof(float)));
+    read_floats(*tensor, name, {reinterpret_cast<float*>(q.numbers.data()), size_t(count)});
+    finish(q, NumberFormat::kF32, rows, cols);
+  }
+  return q;
+}
+
+void WeightFiles::check_all_read(const std::function<bool(const std::string& name)>& may_stay) const {
+  for (const Safetensors& file : files_)
+    for (const auto& [name, ignored] : file.tensors())
+      SH_CHECK(read_.contains(name) || may_stay(name), kBadInput,
+               "{}: holds the tensor '{}', which {} has no place for", file.path().string(), name,
+               (directory_ / "config.json").string());
+}
+
+bool is_shared_copy(const std::string& name) {
+  return name.ends_with("shared_head.head.weight") ||
+         (name.starts_with("model.layers.") && name.ends_with("embed_tokens.weight"));
+}
+
+}  // namespace shenhong

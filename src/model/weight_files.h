@@ -1,0 +1,54 @@
+// The tensors of a model directory by name, in whatever number format each is stored:
+//
+//   X.weight F32, F16, BF16            as they are (f16 becomes float)
+//   X.weight F8_E4M3                   with X.weight_scale_inv F32 [⌈rows/128⌉, ⌈cols/128⌉]: DeepSeek-V3's
+//   X.weight I8                        with X.weight_scale F16 [rows, cols/32]
+//   X.weight_packed U8 [rows, cols/2]  with X.weight_scale F8_E4M3 [rows, cols/16] and
+//                                      X.weight_global_scale F32 [1], which divides: nvfp4
+//                                      with X.weight_scale U8 [rows, cols/32], E8M0: mxfp4
+// The last two are named and packed as in compressed-tensors.
+#pragma once
+
+#include <functional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/file.h"
+#include "formats/safetensors.h"
+#include "kernels/quantized_matrix.h"
+
+namespace shenhong {
+
+class WeightFiles {
+ public:
+  // Opens model.safetensors, or the shards that model.safetensors.index.json lists.
+  explicit WeightFiles(const fs::path& directory);
+
+  // A matrix [rows, cols]; a vector has one row. Error(kBadInput) names the tensor and what is wrong:
+  // missing, of another shape (with the config keys that ask for it), NaN or infinity in it.
+  QuantizedBuffer read(const std::string& name, int rows, int cols) const;
+
+  // Error(kBadInput) when a tensor was never read and `may_stay` does not excuse it.
+  void check_all_read(const std::function<bool(const std::string& name)>& may_stay) const;
+
+  const std::vector<Safetensors>& files() const { return files_; }
+
+ private:
+  const TensorView* find(const std::string& name) const;  // nullptr when there is none
+  // One that goes with another, of that dtype and shape.
+  const TensorView& companion(const std::string& name, const char* dtype,
+                              std::vector<int64_t> shape) const;
+  QuantizedBuffer read_four_bits(const std::string& name, const TensorView& packed, int rows,
+                                 int cols) const;
+
+  fs::path directory_;
+  std::vector<Safetensors> files_;
+  mutable std::set<std::string> read_;
+};
+
+// Copies of the embedding and the head in the multi-token-prediction layer, as published checkpoints
+// hold them.
+bool is_shared_copy(const std::string& name);
+
+}  // namespace shenhong
