@@ -36,8 +36,7 @@ class Reader {
       a.q_a_layernorm = floats(prefix + "q_a_layernorm.weight", 1, Rq);
       a.q_b_proj = panels(prefix + "q_b_proj.weight", Dq, Rq);
     }
-    a.kv_a_proj_with_mqa =
-        panels(prefix + "kv_a_proj_with_mqa.weight", R + c_.qk_rope_head_dim, D);
+    a.kv_a_proj_with_mqa = panels(prefix + "kv_a_proj_with_mqa.weight", R + c_.qk_rope_head_dim, D);
     a.kv_a_layernorm = floats(prefix + "kv_a_layernorm.weight", 1, R);
     a.heads = heads(prefix + "kv_b_proj.weight");
     a.o_proj = panels(prefix + "o_proj.weight", D, H * c_.v_head_dim);
@@ -117,8 +116,7 @@ int64_t bytes_of(const AttentionWeights& a, bool decoding) {
 
 }  // namespace
 
-Weights::Weights(const ModelConfig& config, const Source& source)
-    : config_(config), rope_(config) {
+Weights::Weights(const ModelConfig& config, const Source& source) : config_(config), rope_(config) {
   const Reader read(config_, source);
   const int D = config_.hidden_size, V = config_.vocab_size;
   embed_tokens_ = source("model.embed_tokens.weight", V, D);
@@ -161,18 +159,15 @@ std::unique_ptr<Weights> load_weights(const fs::path& directory) {
   const ModelConfig config = read_config(directory / "config.json");
   const WeightFiles files(directory);
   auto weights = std::make_unique<Weights>(
-      config, [&](const std::string& name, int rows, int cols) {
-        return files.read(name, rows, cols);
-      });
+      config,
+      [&](const std::string& name, int rows, int cols) { return files.read(name, rows, cols); });
   files.check_all_read([&](const std::string& name) {
     return is_shared_copy(name) || is_prediction_module(name, config.num_hidden_layers);
   });
   return weights;
 }
 
-void Weights::embed(int token, float* out) const {
-  dequantize_row(embed_tokens_.view, token, out);
-}
+void Weights::embed(int token, float* out) const { dequantize_row(embed_tokens_.view, token, out); }
 
 int64_t Weights::bytes() const {
   int64_t sum = head.bytes() + int64_t(embed_tokens_.numbers.size() + embed_tokens_.scales.size());

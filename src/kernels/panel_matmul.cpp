@@ -13,7 +13,8 @@ namespace {
 
 // Below this many multiply-adds waking another thread costs more than it brings.
 constexpr int64_t kWorthSharing = 1 << 18;
-// Pieces have at least so many, and are more than the threads, so that none waits long for the last.
+// Pieces have at least so many, and are more than the threads, so that none waits long for the
+// last.
 constexpr int64_t kPieceWork = 1 << 16;
 constexpr int kPieces = 8;
 // Pieces begin at multiples of what every table's tiles hold.
@@ -74,10 +75,9 @@ void Activations::quantize() {
   scale_.resize(int64_t(M_) * (K_ / kInt8Block));
   sum_.resize(int64_t(M_) * (K_ / 16));
   const auto run = [&](int64_t begin, int64_t end) {
-    kernels<float>().quantize_rows(x_ + begin * K_, K_, int(end - begin), K_,
-                                   q_.data() + begin * K_,
-                                   scale_.data() + begin * (K_ / kInt8Block),
-                                   sum_.data() + begin * (K_ / 16));
+    kernels<float>().quantize_rows(
+        x_ + begin * K_, K_, int(end - begin), K_, q_.data() + begin * K_,
+        scale_.data() + begin * (K_ / kInt8Block), sum_.data() + begin * (K_ / 16));
   };
   if (int64_t(M_) * K_ < kWorthSharing / 4) {
     run(0, M_);

@@ -9,8 +9,8 @@
 
 namespace shenhong {
 
-// Rows [M,K] that several products read; their int8 form is made when the first product asks for it.
-// Refers to the floats that it was given.
+// Rows [M,K] that several products read; their int8 form is made when the first product asks for
+// it. Refers to the floats that it was given.
 class Activations {
  public:
   void set(const float* x, int M, int K);

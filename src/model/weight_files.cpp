@@ -107,8 +107,7 @@ const TensorView& WeightFiles::companion(const std::string& name, const char* dt
            directory_.string(), name);
   SH_CHECK(tensor->dtype == dtype && tensor->shape == shape, kBadInput,
            "{}: '{}' is {} [{}]; the weight that it goes with asks for {} [{}]",
-           directory_.string(), name, tensor->dtype, text_of(tensor->shape), dtype,
-           text_of(shape));
+           directory_.string(), name, tensor->dtype, text_of(tensor->shape), dtype, text_of(shape));
   return *tensor;
 }
 
@@ -148,9 +147,8 @@ QuantizedBuffer WeightFiles::read(const std::string& name, int rows, int cols) c
            directory_.string(), name, (directory_ / "config.json").string());
   const std::vector<int64_t> stored = (tensor ? tensor : packed)->shape;
   const std::vector<int64_t> wanted =
-      rows == 1 && stored.size() == 1
-          ? std::vector<int64_t>{cols}
-          : std::vector<int64_t>{rows, packed ? (cols + 1) / 2 : cols};
+      rows == 1 && stored.size() == 1 ? std::vector<int64_t>{cols}
+                                      : std::vector<int64_t>{rows, packed ? (cols + 1) / 2 : cols};
   SH_CHECK(stored == wanted, kBadInput, "{}: '{}' is [{}]; {} ({}) asks for [{}]",
            directory_.string(), name, text_of(stored), (directory_ / "config.json").string(),
            shape_keys(name), text_of(wanted));
@@ -170,10 +168,10 @@ QuantizedBuffer WeightFiles::read(const std::string& name, int rows, int cols) c
   } else if (tensor->dtype == "F8_E4M3") {
     const std::string scales = name + "_scale_inv";
     q.numbers = copy_of(tensor->bytes);
-    q.scales = copy_of(companion(scales, "F32",
-                                 {(rows + kFP8Block - 1) / kFP8Block,
-                                  (cols + kFP8Block - 1) / kFP8Block})
-                           .bytes);
+    q.scales =
+        copy_of(companion(scales, "F32",
+                          {(rows + kFP8Block - 1) / kFP8Block, (cols + kFP8Block - 1) / kFP8Block})
+                    .bytes);
     check_finite(count, name, [&](int64_t i) { return e4m3_to_float(q.numbers[i]); });
     check_finite(q.scales.size() / 4, scales, [&](int64_t i) { return load<float>(q.scales, i); });
     finish(q, NumberFormat::kFP8, rows, cols);
@@ -192,7 +190,8 @@ QuantizedBuffer WeightFiles::read(const std::string& name, int rows, int cols) c
   return q;
 }
 
-void WeightFiles::check_all_read(const std::function<bool(const std::string& name)>& may_stay) const {
+void WeightFiles::check_all_read(
+    const std::function<bool(const std::string& name)>& may_stay) const {
   for (const Safetensors& file : files_)
     for (const auto& [name, ignored] : file.tensors())
       SH_CHECK(read_.contains(name) || may_stay(name), kBadInput,

@@ -1,8 +1,8 @@
 // The tensors of a model directory by name, in whatever number format each is stored:
 //
 //   X.weight F32, F16, BF16            as they are (f16 becomes float)
-//   X.weight F8_E4M3                   with X.weight_scale_inv F32 [⌈rows/128⌉, ⌈cols/128⌉]: DeepSeek-V3's
-//   X.weight I8                        with X.weight_scale F16 [rows, cols/32]
+//   X.weight F8_E4M3                   with X.weight_scale_inv F32 [⌈rows/128⌉, ⌈cols/128⌉]:
+//   DeepSeek-V3's X.weight I8                        with X.weight_scale F16 [rows, cols/32]
 //   X.weight_packed U8 [rows, cols/2]  with X.weight_scale F8_E4M3 [rows, cols/16] and
 //                                      X.weight_global_scale F32 [1], which divides: nvfp4
 //                                      with X.weight_scale U8 [rows, cols/32], E8M0: mxfp4
@@ -25,8 +25,8 @@ class WeightFiles {
   // Opens model.safetensors, or the shards that model.safetensors.index.json lists.
   explicit WeightFiles(const fs::path& directory);
 
-  // A matrix [rows, cols]; a vector has one row. Error(kBadInput) names the tensor and what is wrong:
-  // missing, of another shape (with the config keys that ask for it), NaN or infinity in it.
+  // A matrix [rows, cols]; a vector has one row. Error(kBadInput) names the tensor and what is
+  // wrong: missing, of another shape (with the config keys that ask for it), NaN or infinity in it.
   QuantizedBuffer read(const std::string& name, int rows, int cols) const;
 
   // Error(kBadInput) when a tensor was never read and `may_stay` does not excuse it.
@@ -47,8 +47,8 @@ class WeightFiles {
   mutable std::set<std::string> read_;
 };
 
-// Copies of the embedding and the head in the multi-token-prediction layer, as published checkpoints
-// hold them.
+// Copies of the embedding and the head in the multi-token-prediction layer, as published
+// checkpoints hold them.
 bool is_shared_copy(const std::string& name);
 
 }  // namespace shenhong

@@ -64,6 +64,23 @@ TEST(F16, every_code_survives_the_round_trip) {
   }
 }
 
+// Between any two neighbours: the middle goes to the even code, its own neighbours to the nearer.
+TEST(F16, rounds_to_nearest_and_ties_to_even) {
+  for (uint16_t code = 0; code < 0x7bff; ++code) {
+    const float middle = (f16_to_float(code) + f16_to_float(uint16_t(code + 1))) / 2;
+    ASSERT_EQ(float_to_f16(middle), code + (code & 1)) << code;
+    ASSERT_EQ(float_to_f16(std::nextafter(middle, 0.0f)), code);
+    ASSERT_EQ(float_to_f16(std::nextafter(middle, kInfinity)), code + 1);
+    ASSERT_EQ(float_to_f16(-middle), 0x8000 + code + (code & 1));
+  }
+  EXPECT_EQ(float_to_f16(std::nextafter(65520.0f, 0.0f)), 0x7bff);
+  EXPECT_EQ(float_to_f16(65520.0f), 0x7c00);
+  EXPECT_EQ(float_to_f16(65536.0f), 0x7c00);
+  EXPECT_EQ(float_to_f16(-std::numeric_limits<float>::max()), 0xfc00);
+  EXPECT_EQ(float_to_f16(-kInfinity), 0xfc00);
+  EXPECT_EQ(float_to_f16(std::numeric_limits<float>::denorm_min()), 0);
+}
+
 // A format of at most eight bits by its definition (OCP 8-bit floats and microscaling formats 1.0).
 struct SmallFloat {
   const char* name;
