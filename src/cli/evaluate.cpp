@@ -7,7 +7,7 @@
 #include "core/progress.h"
 #include "eval/poems.h"
 #include "infer/engine.h"
-#include "model/model_directory.h"
+#include "infer/score.h"
 #include "train/trainer.h"
 
 namespace shenhong {
@@ -50,8 +50,16 @@ Json evaluate_facts(const fs::path& model_directory, FactEvalOptions options) {
   return result;
 }
 
+std::vector<ValidationLoss> decoded_loss(const Weights& weights,
+                                         const std::vector<Windows>& sources, int64_t windows) {
+  Decoder decoder(weights);
+  KvCache cache(weights.config());
+  return validation_loss([&](const Batch& batch) { return score(decoder, cache, batch); },
+                         weights.config().num_nextn_predict_layers, sources, windows);
+}
+
 Json evaluate_loss(const fs::path& model_directory, const fs::path& prepared, int64_t windows) {
-  const std::unique_ptr<Model<float>> model = load_model(model_directory);
+  const std::unique_ptr<Weights> weights = load_weights(model_directory);
   const uint64_t tokenizer = vocabulary_hash(model_directory / "tokenizer.json");
   std::vector<Windows> sources;
   SH_CHECK(fs::is_directory(prepared), kBadInput,
@@ -71,13 +79,13 @@ Json evaluate_loss(const fs::path& model_directory, const fs::path& prepared, in
     if (source->tokens() == 0) continue;
     sources.emplace_back(
         source,
-        model->config().max_position_embeddings + model->config().num_nextn_predict_layers + 1,
+        weights->config().max_position_embeddings + weights->config().num_nextn_predict_layers + 1,
         Packing::kStream, 1);
   }
   Json out = {{"sources", Json::array()}};
   double nats = 0, bits = 0, bytes = 0;
   int64_t tokens = 0;
-  for (const ValidationLoss& loss : validation_loss(*model, sources, windows)) {
+  for (const ValidationLoss& loss : decoded_loss(*weights, sources, windows)) {
     out["sources"].push_back({{"source", loss.source},
                               {"nats_per_token", loss.nats_per_token},
                               {"bits_per_byte", loss.bits_per_byte},

@@ -4,6 +4,8 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "eval/facts.h"
+#include "infer/weights.h"
+#include "train/trainer.h"
 
 namespace shenhong {
 
@@ -11,6 +13,10 @@ namespace shenhong {
 // share of samples that hold one; without the file "copied" is null.
 Json evaluate_poems(const fs::path& model_directory, int samples, const fs::path& line_index,
                     uint64_t seed = 1);
+
+// Held-out loss of the weights as decoding reads them.
+std::vector<ValidationLoss> decoded_loss(const Weights& weights,
+                                         const std::vector<Windows>& sources, int64_t windows);
 
 // Validation loss on prepared data (the output of `shenhong data`): every source with a validation
 // split, over `windows` windows of the model's context. {"sources": [...], and over all of them

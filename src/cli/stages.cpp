@@ -226,13 +226,13 @@ Json run_export_stage(const Recipe& recipe) {
   write_file(out / "poem_lines.idx", read_file(recipe.data_directory() / "poem_lines.idx"));
 
   // The report is about what was written: the exported weights, read back.
-  const std::unique_ptr<Model<float>> exported = load_model(out);
+  const std::unique_ptr<Weights> exported = load_weights(out);
   Json report = {{"recipe", recipe.name}};
   Sources sources;
   add_text(sources, recipe);
   add_dialogues(sources, recipe);
   const auto windows = validation_windows(sources, recipe.chat, exported->config());
-  report["loss"] = loss_json(validation_loss(*exported, windows, recipe.eval.validation_windows));
+  report["loss"] = loss_json(decoded_loss(*exported, windows, recipe.eval.validation_windows));
   if (recipe.eval.poems > 0)
     report["poems"] = evaluate_poems(out, recipe.eval.poems, out / "poem_lines.idx");
   if (recipe.eval.facts > 0) {

@@ -14,6 +14,7 @@ void add_run(CLI::App& app);
 void add_data(CLI::App& app);
 void add_train(CLI::App& app);
 void add_eval(CLI::App& app);
+void add_quantize(CLI::App& app);
 void add_info(CLI::App& app);
 void add_generate(CLI::App& app);
 void add_chat(CLI::App& app);

@@ -65,10 +65,11 @@ Batch empty_batch(int B, int T, int P) {
 
 }  // namespace
 
-std::vector<ValidationLoss> validation_loss(Model<float>& model,
-                                            const std::vector<Windows>& sources, int64_t windows) {
+std::vector<ValidationLoss> validation_loss(const std::function<LossSums(const Batch&)>& evaluate,
+                                            int mtp_depth, const std::vector<Windows>& sources,
+                                            int64_t windows) {
   constexpr int kRows = 8;
-  const int P = model.config().num_nextn_predict_layers;
+  const int P = mtp_depth;
   std::vector<ValidationLoss> losses;
   for (const Windows& source : sources) {
     const int T = source.window() - 1 - P;
@@ -84,7 +85,7 @@ std::vector<ValidationLoss> validation_loss(Model<float>& model,
         source.read(first + row, tokens, learn);
         set_row(batch, row, tokens, learn);
       }
-      const LossSums sums = model.evaluate(batch);
+      const LossSums sums = evaluate(batch);
       nats += sums.nats[0];
       loss.tokens += sums.counts[0];
     }
@@ -161,7 +162,9 @@ Trainer::StepResult Trainer::train_step() {
 }
 
 void Trainer::validate() {
-  validation_losses_ = validation_loss(model_, validation_, config_.validation_windows);
+  validation_losses_ = validation_loss([&](const Batch& batch) { return model_.evaluate(batch); },
+                                       model_.config().num_nextn_predict_layers, validation_,
+                                       config_.validation_windows);
 }
 
 TrainOutcome Trainer::run(const std::atomic<bool>& stop) {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -68,9 +69,11 @@ struct ValidationLoss {
   int64_t tokens = 0;
 };
 
-// Main-head loss over the first `windows` windows of each source.
-std::vector<ValidationLoss> validation_loss(Model<float>& model,
-                                            const std::vector<Windows>& sources, int64_t windows);
+// Main-head loss over the first `windows` windows of each source, which are `mtp_depth` + 1 tokens
+// longer than what `evaluate` scores of each.
+std::vector<ValidationLoss> validation_loss(const std::function<LossSums(const Batch&)>& evaluate,
+                                            int mtp_depth, const std::vector<Windows>& sources,
+                                            int64_t windows);
 
 enum class TrainOutcome { kFinished, kInterrupted, kDiverged };
 
