@@ -9,6 +9,7 @@ const kLine = /^[\p{Script=Han}，。！？；、：·—…“”‘’《》�
 const kPause = /[，。！？；、：]/u;
 const kSentenceEnd = /(?<=[。！？；])(?![”’》])/u;
 const kLongestClause = 11;
+const kLongestHeading = 40; // a long title, form, rhyme and rhyme words
 
 function clausesOf(line: string): number[] {
   return line
@@ -51,7 +52,7 @@ export function parseVerse(text: string, hint: VerseHint): Verse | null {
   const pausing = all.findIndex((line) => kPause.test(line));
   const heading = pausing > 0 && pausing <= 2 ? all.slice(0, pausing) : [];
   const body = all.slice(heading.length);
-  if (heading.some((line) => line.length > 14)) return null;
+  if (heading.some((line) => line.length > kLongestHeading)) return null;
 
   const clauses = body.flatMap(clausesOf);
   const enough = hint === 'growing' || (hint === 'asked' && clauses.length >= 3);

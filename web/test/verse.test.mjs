@@ -15,6 +15,11 @@ test('title and author stand apart, given line breaks are kept', () => {
   assert.deepEqual(verse, { heading: ['静夜思', '李白'], lines: ['床前明月光，', '疑是地上霜。'] });
 });
 
+test('a heading with form, rhyme and rhyme words belongs to the poem', () => {
+  const heading = '《奉和圣制从蓬莱向兴庆阁道中》五律·尤韵·秋愁楼头';
+  assert.deepEqual(parseVerse(`${heading}\n${quatrain}`, 'asked').heading, [heading]);
+});
+
 test('unpunctuated lines of equal length are verse', () => {
   assert.equal(parseVerse('床前明月光\n疑是地上霜', 'none').lines.length, 2);
 });
