@@ -65,8 +65,8 @@ void add_quantize(CLI::App& app) {
   verb->add_option("model", options->in, "model directory")->required();
   verb->add_option("out", options->out, "directory to write; must not exist")->required();
   verb->add_option("--format", options->format,
-                   "bf16, fp8 (DeepSeek-V3's 128×128 blocks), int8 (blocks of 32), nvfp4, mxfp4, "
-                   "mix (nvfp4 experts, int8 elsewhere)")
+                   "bf16, fp8 (DeepSeek-V3's 128×128 blocks), int8, int4 (blocks of 32), nvfp4, "
+                   "mxfp4, mix (nvfp4 experts, int8 elsewhere)")
       ->required();
   verb->add_option("--data", options->data,
                    "output of `shenhong data`: the loss on its held-out text, before and after");

@@ -19,6 +19,8 @@ std::string_view format_name(NumberFormat format) {
       return "fp8";
     case NumberFormat::kInt8:
       return "int8";
+    case NumberFormat::kInt4:
+      return "int4";
     case NumberFormat::kNVFP4:
       return "nvfp4";
     case NumberFormat::kMXFP4:
@@ -49,6 +51,9 @@ PanelShape panel_shape(NumberFormat format, int K) {
       break;
     case NumberFormat::kInt8:
       set(kInt8Block, 8, kPanelRows * sizeof(uint16_t));
+      break;
+    case NumberFormat::kInt4:
+      set(kInt8Block, 4, kPanelRows * sizeof(uint16_t));
       break;
     case NumberFormat::kNVFP4:
       set(kNVFP4Block, 4, kPanelRows);

@@ -1,5 +1,5 @@
-// Weights as decoding reads them: in one of six number formats, laid out so that a product streams
-// through memory once and every vector lane is an output of its own.
+// Weights as decoding reads them: in one of seven number formats, laid out so that a product
+// streams through memory once and every vector lane is an output of its own.
 //
 // A weight [N,K] is cut into panels of 16 rows. Inside a panel the 16 rows lie next to each other
 // for every column, or for every four columns where four bytes make one step of an integer dot
@@ -8,10 +8,11 @@
 //   f32, bf16   [K][16]
 //   fp8         [K][16] E4M3; per 128 columns one float scale, of a 128×128 block of the weight
 //   int8        per 32 columns [8][16][4], value + 128; 16 scales in f16
-//   nvfp4       per 16 columns [2][16][4] pairs of E2M1, columns 8i+j low and 8i+4+j high;
-//               16 scales in E4M3, and one float scale for the tensor
-//   mxfp4       per 32 columns [4][16][4] pairs likewise; 16 scales in E8M0
-// The last three meet activations in int8: 2·E2M1 is an integer, so their products are exact in
+//   int4        per 32 columns [4][16][4] pairs of value + 8, columns 8i+j low and 8i+4+j high;
+//               16 scales in f16
+//   nvfp4       per 16 columns [2][16][4] pairs of E2M1 likewise; 16 scales in E4M3, and one float
+//   scale for the tensor mxfp4       per 32 columns [4][16][4] pairs likewise; 16 scales in E8M0
+// The last four meet activations in int8: 2·E2M1 is an integer, so their products are exact in
 // int32. They want K in multiples of 32. Rows are padded with zeros to whole panels.
 #pragma once
 
@@ -20,7 +21,7 @@
 
 namespace shenhong {
 
-enum class NumberFormat { kF32, kBF16, kFP8, kInt8, kNVFP4, kMXFP4 };
+enum class NumberFormat { kF32, kBF16, kFP8, kInt8, kInt4, kNVFP4, kMXFP4 };
 
 std::string_view format_name(NumberFormat format);  // "f32", "bf16", "fp8", "int8", ...
 
@@ -28,7 +29,7 @@ constexpr int kPanelRows = 16;
 constexpr int kInt8Block = 32;  // columns per scale of int8, of weights and activations alike
 constexpr int kNVFP4Block = 16, kMXFP4Block = 32, kFP8Block = 128;
 // What is added to the stored integers, so that they are unsigned.
-constexpr int kInt8Offset = 128, kE2M1Offset = 12;
+constexpr int kInt8Offset = 128, kInt4Offset = 8, kE2M1Offset = 12;
 
 // Whether products of this format take their activations in int8.
 constexpr bool takes_int8(NumberFormat format) { return format >= NumberFormat::kInt8; }

@@ -37,11 +37,14 @@ struct Panel {
         const int64_t byte = (inside / 4 * kPanelRows + r) * 4 + inside % 4;
         return float(int(at<uint8_t>(block * shape.block_bytes + byte)) - kInt8Offset);
       }
+      case NumberFormat::kInt4:
       case NumberFormat::kNVFP4:
       case NumberFormat::kMXFP4: {
         const int64_t byte = (inside / 8 * kPanelRows + r) * 4 + inside % 4;
         const uint8_t pair = at<uint8_t>(block * shape.block_bytes + byte);
-        return 2 * e2m1_to_float(uint8_t(inside % 8 < 4 ? pair & 15 : pair >> 4));
+        const int code = inside % 8 < 4 ? pair & 15 : pair >> 4;
+        return w.format == NumberFormat::kInt4 ? float(code - kInt4Offset)
+                                               : 2 * e2m1_to_float(uint8_t(code));
       }
     }
     return 0;
@@ -56,6 +59,7 @@ struct Panel {
       case NumberFormat::kFP8:
         return at<float>(place);
       case NumberFormat::kInt8:
+      case NumberFormat::kInt4:
         return f16_to_float(at<uint16_t>(place + 2 * r));
       case NumberFormat::kNVFP4:
         return double(e4m3_to_float(at<uint8_t>(place + r))) * w.scale / 2;

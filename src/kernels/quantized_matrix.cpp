@@ -89,6 +89,26 @@ void quantize_int8(int rows, int cols, const float* w, QuantizedBuffer& out) {
   });
 }
 
+void quantize_int4(int rows, int cols, const float* w, QuantizedBuffer& out) {
+  uint16_t* scales = as<uint16_t>(out.scales);
+  for_rows(rows, [&](int r) {
+    for (int k = 0; k < cols; k += kInt8Block) {
+      const float* block = w + int64_t(r) * cols + k;
+      const float top = *std::max_element(
+          block, block + kInt8Block, [](float a, float b) { return std::abs(a) < std::abs(b); });
+      const uint16_t bits =
+          float_to_f16(std::clamp(top / -kInt4Offset, -kMostF16, kMostF16) + 0.0f);
+      const float scale = f16_to_float(bits);
+      scales[(int64_t(r) * cols + k) / kInt8Block] = bits;
+      for (int i = 0; i < kInt8Block; ++i) {
+        const float q = scale != 0 ? std::nearbyint(block[i] / scale) : 0;
+        put_code(out.numbers.data() + int64_t(r) * cols / 2, k + i,
+                 uint8_t(int(std::clamp(q, -8.0f, 7.0f)) + kInt4Offset));
+      }
+    }
+  });
+}
+
 // One block with the given scale: codes, and the sum of squared errors.
 double encode_e2m1(const float* w, int n, float scale, uint8_t* codes) {
   double error = 0;
@@ -148,6 +168,8 @@ float number_at(const QuantizedMatrix& w, int r, int k) {
       return e4m3_to_float(w.numbers[at]);
     case NumberFormat::kInt8:
       return float(int8_t(w.numbers[at]));
+    case NumberFormat::kInt4:
+      return float(int(get_code(w.numbers.data() + int64_t(r) * w.cols / 2, k)) - kInt4Offset);
     case NumberFormat::kNVFP4:
     case NumberFormat::kMXFP4:
       return e2m1_to_float(get_code(w.numbers.data() + int64_t(r) * w.cols / 2, k));
@@ -165,6 +187,7 @@ float scale_at(const QuantizedMatrix& w, int r, int k) {
       return value_at<float>(w.scales,
                              r / kFP8Block * blocks_of(w.cols, kFP8Block) + k / kFP8Block);
     case NumberFormat::kInt8:
+    case NumberFormat::kInt4:
       return f16_to_float(value_at<uint16_t>(w.scales, at / kInt8Block));
     case NumberFormat::kNVFP4:
       return e4m3_to_float(w.scales[at / kNVFP4Block]) * w.scale;
@@ -196,6 +219,7 @@ void pack(const QuantizedMatrix& w, const PanelShape& shape, int p, uint8_t* pan
           panel[block * shape.block_bytes + (inside / 4 * kPanelRows + r) * 4 + inside % 4] =
               uint8_t(int(int8_t(from[k])) + kInt8Offset);
           break;
+        case NumberFormat::kInt4:
         case NumberFormat::kNVFP4:
         case NumberFormat::kMXFP4:
           panel[block * shape.block_bytes + (inside / 8 * kPanelRows + r) * 4 + inside % 4] |=
@@ -203,7 +227,8 @@ void pack(const QuantizedMatrix& w, const PanelShape& shape, int p, uint8_t* pan
           break;
       }
     }
-    const int scale_size = w.format == NumberFormat::kInt8 ? 2 : 1;
+    const int scale_size =
+        w.format == NumberFormat::kInt8 || w.format == NumberFormat::kInt4 ? 2 : 1;
     if (takes_int8(w.format))
       for (int b = 0; b < shape.blocks; ++b)
         std::memcpy(panel + shape.scales_at + b * shape.scale_bytes + r * scale_size,
@@ -227,6 +252,7 @@ int64_t number_bytes(NumberFormat format, int rows, int cols) {
     case NumberFormat::kFP8:
     case NumberFormat::kInt8:
       return count;
+    case NumberFormat::kInt4:
     case NumberFormat::kNVFP4:
     case NumberFormat::kMXFP4:
       return count / 2;
@@ -243,6 +269,7 @@ int64_t scale_bytes(NumberFormat format, int rows, int cols) {
     case NumberFormat::kFP8:
       return int64_t(4) * blocks_of(rows, kFP8Block) * blocks_of(cols, kFP8Block);
     case NumberFormat::kInt8:
+    case NumberFormat::kInt4:
       return 2 * count / kInt8Block;
     case NumberFormat::kNVFP4:
       return count / kNVFP4Block;
@@ -276,6 +303,9 @@ QuantizedBuffer quantize(NumberFormat format, int rows, int cols, const float* w
       break;
     case NumberFormat::kInt8:
       quantize_int8(rows, cols, w, out);
+      break;
+    case NumberFormat::kInt4:
+      quantize_int4(rows, cols, w, out);
       break;
     case NumberFormat::kNVFP4:
       quantize_nvfp4(rows, cols, w, out);

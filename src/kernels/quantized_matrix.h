@@ -16,6 +16,8 @@ namespace shenhong {
 //   bf16     bits [rows, cols]                      –
 //   fp8      E4M3 [rows, cols]                      float [⌈rows/128⌉, ⌈cols/128⌉]
 //   int8     int8 [rows, cols], within ±127         f16 [rows, cols/32]
+//   int4     value + 8 [rows, cols/2], even columns  f16 [rows, cols/32]
+//            low
 //   nvfp4    E2M1 [rows, cols/2], even columns low  E4M3 [rows, cols/16], times `scale`
 //   mxfp4    likewise                               E8M0 [rows, cols/32]
 struct QuantizedMatrix {

@@ -26,7 +26,7 @@ const Kernels<float>* table() { return nullptr; }
 HWY_AFTER_NAMESPACE();
 #else
 #include "kernels/gemm-inl.h"
-#include "kernels/panels-inl.h"
+#include "kernels/panels_simd-inl.h"
 #include "kernels/vector-inl.h"
 
 HWY_BEFORE_NAMESPACE();

@@ -12,8 +12,9 @@ namespace shenhong {
 namespace {
 
 constexpr std::pair<std::string_view, Recipe> kRecipes[] = {
-    {"bf16", Recipe::kBF16},   {"fp8", Recipe::kFP8},     {"int8", Recipe::kInt8},
-    {"nvfp4", Recipe::kNVFP4}, {"mxfp4", Recipe::kMXFP4}, {"mix", Recipe::kMix}};
+    {"bf16", Recipe::kBF16}, {"fp8", Recipe::kFP8},     {"int8", Recipe::kInt8},
+    {"int4", Recipe::kInt4}, {"nvfp4", Recipe::kNVFP4}, {"mxfp4", Recipe::kMXFP4},
+    {"mix", Recipe::kMix}};
 
 std::string_view recipe_name(Recipe recipe) {
   for (const auto& [name, value] : kRecipes)
@@ -87,6 +88,10 @@ void add_tensors(const WeightFiles& files, const Stored& w, NumberFormat format,
       out.push_back({w.name, "I8", shape, numbers});
       out.push_back({w.name + "_scale", "F16", {w.rows, w.cols / kInt8Block}, scales});
       break;
+    case NumberFormat::kInt4:
+      out.push_back({w.name + "_packed", "U8", {w.rows, w.cols / 2}, numbers});
+      out.push_back({w.name + "_scale", "F16", {w.rows, w.cols / kInt8Block}, scales});
+      break;
     case NumberFormat::kNVFP4:
       out.push_back({w.name + "_packed", "U8", {w.rows, w.cols / 2}, numbers});
       out.push_back({w.name + "_scale", "F8_E4M3", {w.rows, w.cols / kNVFP4Block}, scales});
@@ -103,7 +108,8 @@ void add_tensors(const WeightFiles& files, const Stored& w, NumberFormat format,
 }
 
 Json quantization_config(Recipe recipe) {
-  if (recipe != Recipe::kFP8) return {{"quant_method", "shenhong"}, {"format", recipe_name(recipe)}};
+  if (recipe != Recipe::kFP8)
+    return {{"quant_method", "shenhong"}, {"format", recipe_name(recipe)}};
   return {{"quant_method", "fp8"},
           {"fmt", "e4m3"},
           {"activation_scheme", "dynamic"},
@@ -116,8 +122,7 @@ void write_directory(const fs::path& in, const fs::path& out, Recipe recipe) {
   const WeightFiles files(in);
   std::vector<TensorToWrite> tensors;
   for (const Stored& w : weights_of(files)) {
-    const NumberFormat format =
-        w.rows == 1 ? NumberFormat::kF32 : format_of(recipe, w.name, tied);
+    const NumberFormat format = w.rows == 1 ? NumberFormat::kF32 : format_of(recipe, w.name, tied);
     SH_CHECK(fits_blocks(format, w.cols), kUsage,
              "{}: '{}' has rows of {}; {} wants a multiple of {}: choose bf16 or fp8", in.string(),
              w.name, w.cols, format_name(format), kInt8Block);
@@ -157,6 +162,7 @@ NumberFormat format_of(Recipe recipe, const std::string& name, bool tied) {
   if (recipe == Recipe::kFP8) return heads ? NumberFormat::kBF16 : NumberFormat::kFP8;
   if (has("kv_b_proj")) return NumberFormat::kBF16;
   if (heads || recipe == Recipe::kInt8) return NumberFormat::kInt8;
+  if (recipe == Recipe::kInt4) return NumberFormat::kInt4;
   if (recipe == Recipe::kNVFP4) return NumberFormat::kNVFP4;
   if (recipe == Recipe::kMXFP4) return NumberFormat::kMXFP4;
   return has("mlp.experts.") ? NumberFormat::kNVFP4 : NumberFormat::kInt8;

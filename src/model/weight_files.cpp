@@ -117,16 +117,23 @@ QuantizedBuffer WeightFiles::read_four_bits(const std::string& name, const Tenso
            name, packed.dtype);
   const std::string scale_name = name + "_scale";
   const TensorView* stored = find(scale_name);
-  const bool nvfp4 = stored && stored->dtype == "F8_E4M3";
-  const NumberFormat format = nvfp4 ? NumberFormat::kNVFP4 : NumberFormat::kMXFP4;
-  const int block = nvfp4 ? kNVFP4Block : kMXFP4Block;
-  const TensorView& scales =
-      companion(scale_name, nvfp4 ? "F8_E4M3" : "U8", {rows, (cols + block - 1) / block});
+  const bool nvfp4 = stored && stored->dtype == "F8_E4M3", int4 = stored && stored->dtype == "F16";
+  const NumberFormat format = nvfp4  ? NumberFormat::kNVFP4
+                              : int4 ? NumberFormat::kInt4
+                                     : NumberFormat::kMXFP4;
+  const int block = nvfp4 ? kNVFP4Block : kInt8Block;
+  const TensorView& scales = companion(scale_name,
+                                       nvfp4  ? "F8_E4M3"
+                                       : int4 ? "F16"
+                                              : "U8",
+                                       {rows, (cols + block - 1) / block});
   QuantizedBuffer q;
   q.numbers = copy_of(packed.bytes);
   q.scales = copy_of(scales.bytes);
-  check_finite(q.scales.size(), scale_name, [&](int64_t i) {
-    return nvfp4 ? e4m3_to_float(q.scales[i]) : e8m0_to_float(q.scales[i]);
+  check_finite(int64_t(rows) * cols / block, scale_name, [&](int64_t i) {
+    return nvfp4  ? e4m3_to_float(q.scales[i])
+           : int4 ? f16_to_float(load<uint16_t>(q.scales, i))
+                  : e8m0_to_float(q.scales[i]);
   });
   if (nvfp4) {
     float divisor = 0;

@@ -6,7 +6,8 @@
 //   X.weight_packed U8 [rows, cols/2]  with X.weight_scale F8_E4M3 [rows, cols/16] and
 //                                      X.weight_global_scale F32 [1], which divides: nvfp4
 //                                      with X.weight_scale U8 [rows, cols/32], E8M0: mxfp4
-// The last two are named and packed as in compressed-tensors.
+//                                      with X.weight_scale F16 [rows, cols/32]: int4, value + 8
+// nvfp4 and mxfp4 are named and packed as in compressed-tensors.
 #pragma once
 
 #include <functional>

@@ -19,7 +19,7 @@
 namespace shenhong {
 namespace {
 
-constexpr Recipe kRecipes[] = {Recipe::kBF16,  Recipe::kFP8,   Recipe::kInt8,
+constexpr Recipe kRecipes[] = {Recipe::kBF16,  Recipe::kFP8,   Recipe::kInt8, Recipe::kInt4,
                                Recipe::kNVFP4, Recipe::kMXFP4, Recipe::kMix};
 
 // In widths that every format has blocks for.
@@ -86,8 +86,8 @@ TEST_F(QuantizeDirectory, writes_what_quantising_gives_and_reads_it_back) {
     before->for_each_parameter([&](Parameter<float>& p) {
       const Parameter<float>& q = *all[i++];
       ASSERT_EQ(p.name, q.name);
-      const NumberFormat format = p.is_vector ? NumberFormat::kF32
-                                              : format_of(recipe, p.name, /*tied=*/false);
+      const NumberFormat format =
+          p.is_vector ? NumberFormat::kF32 : format_of(recipe, p.name, /*tied=*/false);
       Buffer<float> want(p.size());
       dequantize(quantize(format, p.rows, p.cols, p.w()).view, want.data());
       for (int64_t k = 0; k < p.size(); ++k)  // nvfp4's tensor scale is stored as its inverse
@@ -137,10 +137,11 @@ TEST_F(QuantizeDirectory, scores_a_text_as_the_training_model_does) {
 }
 
 TEST_F(QuantizeDirectory, what_does_not_fit_is_refused_by_name_and_nothing_stays_behind) {
-  EXPECT_NE(refusal([] { parse_recipe("int3"); }).find("bf16, fp8, int8, nvfp4, mxfp4, mix"),
+  EXPECT_NE(refusal([] { parse_recipe("int3"); }).find("bf16, fp8, int8, int4, nvfp4, mxfp4, mix"),
             std::string::npos);
-  EXPECT_NE(refusal([&] { quantize_directory(root_ / "in", root_ / "in", Recipe::kFP8); })
-                .find("is there already"),
+  EXPECT_NE(refusal([&] {
+              quantize_directory(root_ / "in", root_ / "in", Recipe::kFP8);
+            }).find("is there already"),
             std::string::npos);
   ModelConfig odd = block_config();
   odd.moe_intermediate_size = 40;

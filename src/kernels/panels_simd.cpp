@@ -1,20 +1,24 @@
-// Products of activations with weights in panels (panels.h). Compiled once per instruction set;
-// included by simd.cpp.
+// Products of activations with weights in panels (panels.h), compiled once per instruction set, in
+// a file of their own beside simd.cpp's because compiling takes long. Highway's conditions as
+// there.
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4)
+#define HWY_WANT_AVX3_DL
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/panels_simd.cpp"
+#include "hwy/foreach_target.h"  // compiles the rest of this file once per instruction set
+
+// clang-format off: Highway wants this order
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
 
 #include "hwy/highway.h"
-#include "kernels/kernels.h"
-#include "kernels/panels.h"
-#include "kernels/tile-inl.h"
+// clang-format on
 
-#if defined(SHENHONG_KERNELS_PANELS_INL_H) == defined(HWY_TARGET_TOGGLE)
-#ifdef SHENHONG_KERNELS_PANELS_INL_H
-#undef SHENHONG_KERNELS_PANELS_INL_H
-#else
-#define SHENHONG_KERNELS_PANELS_INL_H
-#endif
+#if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
+#include "kernels/kernels.h"
+#include "kernels/panels_simd-inl.h"
+#include "kernels/tile-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 #if HWY_TARGET == HWY_AVX3_DL && HWY_COMPILER_GCC_ACTUAL
@@ -149,15 +153,16 @@ HWY_INLINE IntVector byte_dots(IntVector sum, hn::Vec<Unsigned> w, hn::Vec<Bytes
 
 // What the stored integers' offset adds to a dot product, as far as byte_dots leaves it in.
 template <NumberFormat kFormat>
-constexpr int kOffset = kFormat != NumberFormat::kInt8 ? kE2M1Offset
-                        : HWY_TARGET == HWY_AVX3_DL    ? kInt8Offset
-                                                       : 0;
+constexpr int kOffset = kFormat == NumberFormat::kInt4   ? kInt4Offset
+                        : kFormat != NumberFormat::kInt8 ? kE2M1Offset
+                        : HWY_TARGET == HWY_AVX3_DL      ? kInt8Offset
+                                                         : 0;
 
 // The scales of kLanes rows.
 template <NumberFormat kFormat>
 HWY_INLINE Vector load_scales(const uint8_t* p) {
   const F d;
-  if constexpr (kFormat == NumberFormat::kInt8) {
+  if constexpr (kFormat == NumberFormat::kInt8 || kFormat == NumberFormat::kInt4) {
     const hn::Rebind<hwy::float16_t, F> f16;
     return hn::PromoteTo(d, hn::LoadU(f16, reinterpret_cast<const hwy::float16_t*>(p)));
   } else if constexpr (kFormat == NumberFormat::kNVFP4) {
@@ -169,26 +174,32 @@ HWY_INLINE Vector load_scales(const uint8_t* p) {
   }
 }
 
-// The 64 bytes that hold steps 2i and 2i + 1 of a block of E2M1, one vector's part of them.
+// The 64 bytes that hold steps 2i and 2i + 1 of a block of four-bit numbers, one vector's part.
+template <NumberFormat kFormat>
 struct NibblePair {
-  hn::Vec<Unsigned> low, high;  // 2·E2M1 + 12
+  hn::Vec<Unsigned> low, high;  // with the offset added
 
   explicit HWY_INLINE NibblePair(const uint8_t* p) {
     const Unsigned d;
-    alignas(16) static constexpr uint8_t kCodes[16] = {12, 13, 14, 15, 16, 18, 20, 24,
-                                                       12, 11, 10, 9,  8,  6,  4,  0};
-    const auto codes = hn::LoadDup128(d, kCodes), mask = hn::Set(d, uint8_t(15));
-    const auto packed = hn::LoadU(d, p);
+    const auto packed = hn::LoadU(d, p), mask = hn::Set(d, uint8_t(15));
     const hn::Repartition<uint16_t, Unsigned> halves;
     const auto shifted = hn::BitCast(d, hn::ShiftRight<4>(hn::BitCast(halves, packed)));
-    low = hn::TableLookupBytes(codes, hn::And(packed, mask));
-    high = hn::TableLookupBytes(codes, hn::And(shifted, mask));
+    low = hn::And(packed, mask);
+    high = hn::And(shifted, mask);
+    if constexpr (kFormat != NumberFormat::kInt4) {
+      alignas(16) static constexpr uint8_t kCodes[16] = {12, 13, 14, 15, 16, 18, 20, 24,
+                                                         12, 11, 10, 9,  8,  6,  4,  0};
+      const auto codes = hn::LoadDup128(d, kCodes);
+      low = hn::TableLookupBytes(codes, low);
+      high = hn::TableLookupBytes(codes, high);
+    }
   }
 };
 
 template <NumberFormat kFormat, int kRows, int kVectors>
 HWY_NOINLINE void int8_tile(const PanelProduct& g, const PanelShape& shape, int m, int panel) {
   constexpr bool kSmall = kFormat != NumberFormat::kInt8;
+  constexpr bool kIntegers = kFormat == NumberFormat::kInt8 || kFormat == NumberFormat::kInt4;
   constexpr int kBlock = kFormat == NumberFormat::kNVFP4 ? kNVFP4Block : kInt8Block;
   constexpr int kStepBytes = kPanelRows * 4;
   const F d;
@@ -223,30 +234,34 @@ HWY_NOINLINE void int8_tile(const PanelProduct& g, const PanelShape& shape, int 
                              HWY_ATTR { dots[r][v] = byte_dots<kSmall>(dots[r][v], w[v], x); });
       });
     };
+    // Left as loops: unrolled, the compiler gathers the activations of all steps and runs out of
+    // registers.
     if constexpr (kFormat == NumberFormat::kInt8) {
-      unroll<kBlock / 4>([&](auto at) HWY_ATTR {
+#pragma GCC unroll 1
+      for (int at = 0; at < kBlock / 4; ++at) {
         hn::Vec<Unsigned> w[kVectors];
         unroll<kVectors>([&](auto v) HWY_ATTR {
           w[v] = hn::LoadU(Unsigned(), numbers + v / kPanelVectors * shape.bytes + at * kStepBytes +
                                            v % kPanelVectors * kLanes * 4);
         });
         step(at, w);
-      });
+      }
     } else {
-      unroll<kBlock / 8>([&](auto at) HWY_ATTR {
+#pragma GCC unroll 1
+      for (int at = 0; at < kBlock / 8; ++at) {
         hn::Vec<Unsigned> low[kVectors], high[kVectors];
         unroll<kVectors>([&](auto v) HWY_ATTR {
-          const NibblePair pair(numbers + v / kPanelVectors * shape.bytes + at * kStepBytes +
-                                v % kPanelVectors * kLanes * 4);
+          const NibblePair<kFormat> pair(numbers + v / kPanelVectors * shape.bytes +
+                                         at * kStepBytes + v % kPanelVectors * kLanes * 4);
           low[v] = pair.low;
           high[v] = pair.high;
         });
         step(2 * at, low);
         step(2 * at + 1, high);
-      });
+      }
     }
     unroll<kVectors>([&](auto v) HWY_ATTR {
-      constexpr int kScaleBytes = kFormat == NumberFormat::kInt8 ? 2 : 1;
+      constexpr int kScaleBytes = kIntegers ? 2 : 1;
       const Vector scales = load_scales<kFormat>(base + v / kPanelVectors * shape.bytes +
                                                  shape.scales_at + block * shape.scale_bytes +
                                                  v % kPanelVectors * kLanes * kScaleBytes);
@@ -258,10 +273,8 @@ HWY_NOINLINE void int8_tile(const PanelProduct& g, const PanelShape& shape, int 
     });
   }
   // 2·E2M1 was multiplied, and E4M3 scales are 2^8 too small.
-  const float rest = kFormat == NumberFormat::kInt8    ? 1
-                     : kFormat == NumberFormat::kNVFP4 ? 128 * g.w.scale
-                                                       : 0.5f;
-  if constexpr (kFormat != NumberFormat::kInt8) {
+  if constexpr (!kIntegers) {
+    const float rest = kFormat == NumberFormat::kNVFP4 ? 128 * g.w.scale : 0.5f;
     unroll<kRows>([&](auto r) HWY_ATTR {
       unroll<kVectors>([&](auto v)
                            HWY_ATTR { sums[r][v] = hn::Mul(sums[r][v], hn::Set(d, rest)); });
@@ -275,10 +288,15 @@ template <NumberFormat kFormat, int kRows, int kVectors>
 void int8_tile(const PanelProduct&, const PanelShape&, int, int) {}
 #endif
 
-// Rows of a tile, most first: their sums, the weights and what unpacking them takes fill the
-// registers. One row alone takes more panels at once, for its chains are short of company.
+// Most rows of a tile: their sums, the weights and what unpacking them takes fill the registers.
+// One row alone takes more panels at once, for its chains are short of company.
 constexpr bool kManyRegisters = kTileRows == 12;
-constexpr int kFloatRows = kTileRows, kInt8RowsAtOnce = kManyRegisters ? 6 : 2;
+constexpr int kFewerRows = 4;
+template <NumberFormat kFormat>
+constexpr int kMostRows = !takes_int8(kFormat)              ? kTileRows
+                          : !kManyRegisters                 ? 2
+                          : kFormat == NumberFormat::kNVFP4 ? 4
+                                                            : 8;
 constexpr int kWide = std::max(2, kPanelVectors), kWider = 2 * kWide;
 
 template <NumberFormat kFormat, int kRows, int kVectors>
@@ -293,14 +311,12 @@ HWY_INLINE void run_panel_tile(const PanelProduct& g, const PanelShape& shape, i
 // All rows of x against kVectors vectors of outputs.
 template <NumberFormat kFormat, int kVectors>
 HWY_INLINE void run_panel_rows(const PanelProduct& g, const PanelShape& shape, int panel) {
-  constexpr int kMost = takes_int8(kFormat) ? kInt8RowsAtOnce : kFloatRows;
+  constexpr int kMost = kMostRows<kFormat>;
   int m = 0;
   for (; m + kMost <= g.M; m += kMost) run_panel_tile<kFormat, kMost, kVectors>(g, shape, m, panel);
-  if constexpr (kMost > 4) {
-    for (; m + 4 <= g.M; m += 4) run_panel_tile<kFormat, 4, kVectors>(g, shape, m, panel);
-  }
-  if constexpr (kMost > 2) {
-    for (; m + 2 <= g.M; m += 2) run_panel_tile<kFormat, 2, kVectors>(g, shape, m, panel);
+  if constexpr (kMost > kFewerRows) {
+    for (; m + kFewerRows <= g.M; m += kFewerRows)
+      run_panel_tile<kFormat, kFewerRows, kVectors>(g, shape, m, panel);
   }
   for (; m < g.M; ++m) run_panel_tile<kFormat, 1, kVectors>(g, shape, m, panel);
 }
@@ -320,7 +336,7 @@ void run_panels(const PanelProduct& g) {
   for (; panel < g.last; ++panel) run_panel_rows<kFormat, kPanelVectors>(g, shape, panel);
 }
 
-inline void panel_product(const PanelProduct& g) noexcept {
+void panel_product(const PanelProduct& g) noexcept {
   if (takes_int8(g.w.format) && !kHasByteDots) return scalar_kernels<float>().panel_product(g);
   switch (g.w.format) {
     case NumberFormat::kF32:
@@ -331,6 +347,8 @@ inline void panel_product(const PanelProduct& g) noexcept {
       return run_panels<NumberFormat::kFP8>(g);
     case NumberFormat::kInt8:
       return run_panels<NumberFormat::kInt8>(g);
+    case NumberFormat::kInt4:
+      return run_panels<NumberFormat::kInt4>(g);
     case NumberFormat::kNVFP4:
       return run_panels<NumberFormat::kNVFP4>(g);
     case NumberFormat::kMXFP4:
@@ -359,8 +377,8 @@ HWY_INLINE float quantize_block(const float* x, int8_t* q, int32_t* sum) {
   return most / 127;
 }
 
-inline void quantize_rows(const float* x, int64_t ldx, int M, int K, int8_t* q, float* scale,
-                          int32_t* sum) noexcept {
+void quantize_rows(const float* x, int64_t ldx, int M, int K, int8_t* q, float* scale,
+                   int32_t* sum) noexcept {
   for (int m = 0; m < M; ++m, x += ldx)
     for (int k = 0; k < K; k += kInt8Block, q += kInt8Block, sum += 2)
       *scale++ = quantize_block(x + k, q, sum);
@@ -368,5 +386,4 @@ inline void quantize_rows(const float* x, int64_t ldx, int M, int K, int8_t* q, 
 
 }  // namespace shenhong::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
-
-#endif  // toggle
+#endif
