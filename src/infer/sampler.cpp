@@ -140,7 +140,8 @@ void Sampler::cut() {
 void Sampler::keep_top_k() {
   const size_t k = size_t(config_.top_k);
   if (k == 0 || k >= kept_.size()) return;
-  std::nth_element(kept_.begin(), kept_.begin() + ptrdiff_t(k - 1), kept_.end(), is_before);
+  // A heap of k, which nearly all of a vocabulary only has to look at.
+  std::partial_sort(kept_.begin(), kept_.begin() + ptrdiff_t(k), kept_.end(), is_before);
   kept_.resize(k);
 }
 
@@ -158,8 +159,10 @@ void Sampler::keep_top_p() {
 
 void Sampler::keep_min_p() {
   if (config_.min_p <= 0) return;
-  const double top = std::min_element(kept_.begin(), kept_.end(), is_before)->logit;
-  std::erase_if(kept_, [&](const Candidate& c) { return std::exp(c.logit - top) < config_.min_p; });
+  // p < min_p · p_top, compared as logits: a vocabulary of exponentials takes as long as a layer.
+  const double least = std::min_element(kept_.begin(), kept_.end(), is_before)->logit +
+                       std::log(config_.min_p);
+  std::erase_if(kept_, [&](const Candidate& c) { return c.logit < least; });
 }
 
 void Sampler::divide_by_temperature() {
