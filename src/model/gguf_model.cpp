@@ -104,10 +104,32 @@ QuantizedBuffer as_int8(const Rows& from) {
   return q;
 }
 
-// The codes mean the same but for 8, which is minus zero here and zero in GGUF. There the lower
-// halves of a block's bytes are its first 16 elements, here they are the even ones.
+// The lower halves of a GGUF block's 16 bytes are its first 16 elements, here they are the even
+// ones.
+constexpr int kPairs = 16;
+
+uint8_t code_at(const uint8_t* pairs, int element) {
+  const uint8_t pair = pairs[element % kPairs];
+  return element < kPairs ? pair & 15 : pair >> 4;
+}
+
+QuantizedBuffer as_int4(const Rows& from) {
+  QuantizedBuffer q = allocate(NumberFormat::kInt4, from.rows, from.cols);
+  for (int64_t i = 0; i < from.blocks(); ++i) {
+    const uint8_t* block = from.block(i);
+    const float scale = f16_to_float(load_16(block));
+    SH_CHECK(std::isfinite(scale), kBadInput, "{}: the scale of block {} is {}", from.where, i,
+             scale);
+    std::memcpy(q.scales.data() + 2 * i, block, 2);
+    for (int k = 0; k < kPairs; ++k)
+      q.numbers[i * kPairs + k] =
+          uint8_t(code_at(block + 2, 2 * k) | code_at(block + 2, 2 * k + 1) << 4);
+  }
+  return q;
+}
+
+// The codes mean the same but for 8, which is minus zero here and zero in GGUF.
 QuantizedBuffer as_mxfp4(const Rows& from) {
-  constexpr int kHalf = kMXFP4Block / 2;
   constexpr float kMostE2M1 = 6;
   QuantizedBuffer q = allocate(NumberFormat::kMXFP4, from.rows, from.cols);
   for (int64_t i = 0; i < from.blocks(); ++i) {
@@ -116,12 +138,11 @@ QuantizedBuffer as_mxfp4(const Rows& from) {
              "{}: the exponent of block {} is {}, beyond float", from.where, i, block[0]);
     q.scales[i] = block[0];
     const auto code = [&](int element) {
-      const uint8_t pair = block[1 + element % kHalf];
-      const uint8_t bits = element < kHalf ? pair & 15 : pair >> 4;
+      const uint8_t bits = code_at(block + 1, element);
       return bits == 8 ? 0 : bits;
     };
-    for (int k = 0; k < kMXFP4Block; k += 2)
-      q.numbers[i * kHalf + k / 2] = uint8_t(code(k) | code(k + 1) << 4);
+    for (int k = 0; k < kPairs; ++k)
+      q.numbers[i * kPairs + k] = uint8_t(code(2 * k) | code(2 * k + 1) << 4);
   }
   return q;
 }
@@ -132,11 +153,12 @@ QuantizedBuffer convert(const Rows& from) {
       return as_bf16(from);
     case BlockType::kQ8_0:
       return has_least_int8(from) ? as_floats(from) : as_int8(from);
+    case BlockType::kQ4_0:
+      return as_int4(from);
     case BlockType::kMXFP4:
       return as_mxfp4(from);
     case BlockType::kF32:
     case BlockType::kF16:
-    case BlockType::kQ4_0:
     case BlockType::kQ4_K:
     case BlockType::kQ6_K:
       break;

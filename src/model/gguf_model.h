@@ -1,9 +1,9 @@
 // The tensors of a deepseek2 GGUF under DeepSeek-V3's names. What has the same form here keeps its
 // numbers exactly; the rest becomes float:
 //
-//   F32, F16         float                       Q8_0   int8, where no number is -128
-//   BF16             bf16                        MXFP4  mxfp4
-//   Q4_0, Q4_K, Q6_K float
+//   F32, F16    float          Q8_0   int8, where no number is -128
+//   BF16        bf16           Q4_0   int4
+//   Q4_K, Q6_K  float          MXFP4  mxfp4
 #pragma once
 
 #include <map>

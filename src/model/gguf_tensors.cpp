@@ -27,6 +27,20 @@ void copy_int8(const QuantizedMatrix& w, std::span<uint8_t> out) {
   }
 }
 
+// Even columns of a row are its bytes' lower halves here; in a block of GGUF the first 16 are.
+void copy_int4(const QuantizedMatrix& w, std::span<uint8_t> out) {
+  constexpr int64_t kPairs = 16, kBytes = kPairs + 2;
+  for (int64_t i = 0; i < int64_t(out.size()) / kBytes; ++i) {
+    uint8_t* block = out.data() + i * kBytes;
+    std::memcpy(block, w.scales.data() + 2 * i, 2);
+    const auto code = [&](int64_t element) {
+      const uint8_t pair = w.numbers[size_t(i * kPairs + element / 2)];
+      return element % 2 == 0 ? pair & 15 : pair >> 4;
+    };
+    for (int64_t k = 0; k < kPairs; ++k) block[2 + k] = uint8_t(code(k) | code(kPairs + k) << 4);
+  }
+}
+
 GgufTensorToWrite as_it_is(const GgufPlace& place, BlockType type, const TensorSource& source) {
   const auto fill = [place, type, &source](std::span<uint8_t> out) {
     const size_t size = out.size() / place.names.size();
@@ -35,6 +49,8 @@ GgufTensorToWrite as_it_is(const GgufPlace& place, BlockType type, const TensorS
       const std::span<uint8_t> to = out.subspan(part * size, size);
       if (type == BlockType::kQ8_0 && w.view.format == NumberFormat::kInt8) {
         copy_int8(w.view, to);
+      } else if (type == BlockType::kQ4_0 && w.view.format == NumberFormat::kInt4) {
+        copy_int4(w.view, to);
       } else {
         quantise(type, floats_of(w.view).span(), to);
       }

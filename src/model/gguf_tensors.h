@@ -17,7 +17,8 @@ namespace shenhong {
 using TensorSource = std::function<QuantizedBuffer(const std::string& name, int rows, int cols)>;
 
 // In `type` (see can_quantise), but for gains and the router, which stay F32; what meets the latent
-// cache and rows that blocks do not divide are no coarser than BF16. int8 becomes Q8_0 exactly.
+// cache and rows that blocks do not divide are no coarser than BF16. int8 becomes Q8_0 and int4
+// Q4_0 exactly.
 // Each tensor is asked for when its turn comes; `source` must live until then.
 std::vector<GgufTensorToWrite> gguf_tensors(const ModelConfig& config, BlockType type,
                                             const TensorSource& source);

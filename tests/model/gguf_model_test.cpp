@@ -170,7 +170,7 @@ TEST(GgufModel, formats_by_type) {
   EXPECT_EQ(format(BlockType::kF16, up, 32, 64), NumberFormat::kF32);
   EXPECT_EQ(format(BlockType::kBF16, up, 32, 64), NumberFormat::kBF16);
   EXPECT_EQ(format(BlockType::kQ8_0, up, 32, 64), NumberFormat::kInt8);
-  EXPECT_EQ(format(BlockType::kQ4_0, up, 32, 64), NumberFormat::kF32);
+  EXPECT_EQ(format(BlockType::kQ4_0, up, 32, 64), NumberFormat::kInt4);
   const char* kv_b = "model.layers.0.self_attn.kv_b_proj.weight";
   EXPECT_EQ(format(BlockType::kF32, kv_b, 128, 32), NumberFormat::kF32);
   EXPECT_EQ(format(BlockType::kQ8_0, kv_b, 128, 32), NumberFormat::kBF16);
@@ -184,30 +184,38 @@ TEST(GgufModel, rows_that_blocks_do_not_divide_are_bf16) {
   EXPECT_EQ(gguf.file().find("blk.0.attn_output.weight")->type, BlockType::kBF16);
 }
 
-TEST(GgufModel, q8_0_is_int8_with_the_same_numbers_and_scales) {
+// Read, and written again: the same values, the same bytes.
+void expect_exact(BlockType type, NumberFormat format) {
   const Files files;
   const auto model = random_model(even_config(), 8);
-  const GgufModel gguf(files.gguf(*model, BlockType::kQ8_0));
+  const GgufModel gguf(files.gguf(*model, type));
   const GgufTensor& stored = *gguf.file().find("blk.1.ffn_down_exps.weight");
+  ASSERT_EQ(stored.type, type);
   Buffer<float> wanted(stored.elements());
   dequantise(stored.type, stored.bytes, wanted.span());
-  std::vector<uint8_t> back;
   for (int e = 0; e < 4; ++e) {
     const std::string name = fmt::format("model.layers.1.mlp.experts.{}.down_proj.weight", e);
     const QuantizedBuffer got = gguf.read(name, 64, 32);
-    ASSERT_EQ(got.view.format, NumberFormat::kInt8);
+    ASSERT_EQ(got.view.format, format);
     Buffer<float> floats(64 * 32);
     dequantize(got.view, floats.data());
     EXPECT_EQ(std::memcmp(floats.data(), wanted.data() + e * 64 * 32, floats.bytes()), 0) << e;
   }
-  // And written again, the same bytes.
   const TensorSource source = [&](const std::string& name, int rows, int cols) {
     return gguf.read(name, rows, cols);
   };
-  Tensors again = gguf_tensors(gguf.config(), BlockType::kQ8_0, source);
-  back.resize(stored.bytes.size());
+  Tensors again = gguf_tensors(gguf.config(), type, source);
+  std::vector<uint8_t> back(stored.bytes.size());
   tensor_of(again, "blk.1.ffn_down_exps.weight").fill(back);
   EXPECT_TRUE(std::equal(back.begin(), back.end(), stored.bytes.begin()));
+}
+
+TEST(GgufModel, q8_0_is_int8_with_the_same_numbers_and_scales) {
+  expect_exact(BlockType::kQ8_0, NumberFormat::kInt8);
+}
+
+TEST(GgufModel, q4_0_is_int4_with_the_same_numbers_and_scales) {
+  expect_exact(BlockType::kQ4_0, NumberFormat::kInt4);
 }
 
 TEST(GgufModel, q8_0_with_a_number_that_int8_has_not_is_float) {
