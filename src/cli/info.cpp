@@ -7,14 +7,15 @@
 #include "cli/model_option.h"
 #include "cli/verbs.h"
 #include "model/cost.h"
+#include "model/model_directory.h"
 
 namespace shenhong {
 namespace {
 
 constexpr int kBytesPerNumber = 4;  // of the cache and of the weights as they are decoded: fp32
 
-void print_info(const fs::path& directory, bool as_json) {
-  const ModelConfig config = read_config(directory / "config.json");
+void print_info(const fs::path& model, bool as_json) {
+  const ModelConfig config = read_model_config(model);
   const ModelCost cost = cost_of(config);
   const Json json = {
       {"parameters_total", cost.parameters_total},
@@ -61,7 +62,8 @@ void add_info(CLI::App& app) {
   };
   auto options = std::make_shared<Options>();
   CLI::App* verb = app.add_subcommand("info", "parameters, bytes and FLOP per token of a model");
-  verb->add_option("model", options->model, "model directory; default: the newest of ./models");
+  verb->add_option("model", options->model,
+                   "model directory or .gguf file; default: the newest of ./models");
   verb->add_flag("--json", options->json, "print one JSON object");
   verb->footer("Example:\n  shenhong info models/shenhong-mini --json");
   verb->callback([options] { print_info(find_model(options->model), options->json); });

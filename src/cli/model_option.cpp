@@ -5,8 +5,9 @@
 namespace shenhong {
 
 void add_model_option(CLI::App& verb, std::string& directory) {
-  verb.add_option("--model", directory, "model directory; default: the newest in ./models")
-      ->type_name("DIR")
+  verb.add_option("--model", directory,
+                  "model directory or .gguf file; default: the newest directory in ./models")
+      ->type_name("MODEL")
       ->envname("SHENHONG_MODEL");
 }
 

@@ -1,4 +1,4 @@
-// --model DIR, the same for every verb that runs a model.
+// --model MODEL, the same for every verb that runs a model.
 #pragma once
 
 #include <CLI/CLI.hpp>

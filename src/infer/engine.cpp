@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <chrono>
 
+#include "infer/model_text.h"
 #include "infer/stop_strings.h"
+#include "model/gguf_model.h"
 #include "text/special_tokens.h"
 
 namespace shenhong {
@@ -17,6 +19,10 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+std::string name_of(const fs::path& model) {
+  return (is_gguf(model) ? model.stem() : model.filename()).string();
 }
 
 // From drawn ids to the text that the caller sees: whole characters, no control tokens, nothing of
@@ -69,17 +75,17 @@ std::string_view finish_name(Finish finish) {
   return "";
 }
 
-Engine::Engine(const fs::path& model_directory)
-    : name_(fs::weakly_canonical(model_directory).filename().string()),
-      weights_(load_weights(model_directory)),
-      tokenizer_(Tokenizer::load(model_directory / "tokenizer.json")),
-      chat_template_(ChatTemplate::load(model_directory)),
-      generation_(read_generation_config(model_directory, weights_->config())),
+Engine::Engine(const fs::path& model)
+    : name_(name_of(fs::weakly_canonical(model))),
+      weights_(load_weights(model)),
+      tokenizer_(load_tokenizer(model)),
+      chat_template_(load_chat_template(model)),
+      generation_(read_generation_config(model, weights_->config())),
       decoder_(*weights_),
       cache_(weights_->config()) {
   SH_CHECK(tokenizer_.vocab_size() <= config().vocab_size, kBadInput,
-           "{}: tokenizer.json has {} tokens, but config.json says vocab_size = {}",
-           model_directory.string(), tokenizer_.vocab_size(), config().vocab_size);
+           "{}: the tokenizer has {} tokens, but the model says vocab_size = {}", model.string(),
+           tokenizer_.vocab_size(), config().vocab_size);
   for (const std::string_view name : kLookUpTokens)
     if (const auto id = tokenizer_.token_id(name); id && tokenizer_.is_special(*id))
       look_up_tokens_.push_back(*id);

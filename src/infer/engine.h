@@ -1,4 +1,5 @@
-// A model directory that answers: prompt ids in, text out piece by piece.
+// A model that answers, from a model directory or a GGUF file: prompt ids in, text out piece by
+// piece.
 #pragma once
 
 #include <functional>
@@ -45,9 +46,9 @@ struct GenerateResult {
 
 class Engine {
  public:
-  // Config, weights, tokenizer.json, chat template, generation_config.json (may be absent).
-  // Error(kBadInput) names the file that is missing, broken or contradicts another.
-  explicit Engine(const fs::path& model_directory);
+  // Config, weights, tokenizer, chat template, generation_config.json (may be absent; a GGUF has
+  // none). Error(kBadInput) names the file that is missing, broken or contradicts another.
+  explicit Engine(const fs::path& model);
 
   // Called on the calling thread with pieces that add up to the result's text, each whole UTF-8
   // characters and never empty. Returning false cancels.
@@ -72,7 +73,7 @@ class Engine {
   const std::vector<int>& look_up_tokens() const { return look_up_tokens_; }
   const std::vector<int>& end_tokens() const { return generation_.end_tokens; }
   const SamplingConfig& default_sampling() const { return generation_.sampling; }
-  const std::string& name() const { return name_; }  // the directory's
+  const std::string& name() const { return name_; }  // the directory's or the file's
   int context_tokens() const { return config().max_position_embeddings; }
 
   // The ids of a conversation that asks for the assistant's next turn.

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "core/error.h"
+#include "model/gguf_model.h"
 #include "model/weight_files.h"
 
 namespace shenhong {
@@ -152,12 +153,18 @@ Weights::Weights(const Model<float>& model, NumberFormat format)
         return quantize(stays_fine(name) ? NumberFormat::kF32 : format, rows, cols, found->w());
       }) {}
 
-std::unique_ptr<Weights> load_weights(const fs::path& directory) {
-  SH_CHECK(fs::is_directory(directory), kBadInput,
+std::unique_ptr<Weights> load_weights(const fs::path& model) {
+  if (is_gguf(model)) {
+    const GgufModel file(model);
+    return std::make_unique<Weights>(
+        file.config(),
+        [&](const std::string& name, int rows, int cols) { return file.read(name, rows, cols); });
+  }
+  SH_CHECK(fs::is_directory(model), kBadInput,
            "{}: no such model directory; want one with config.json and model.safetensors",
-           directory.string());
-  const ModelConfig config = read_config(directory / "config.json");
-  const WeightFiles files(directory);
+           model.string());
+  const ModelConfig config = read_config(model / "config.json");
+  const WeightFiles files(model);
   auto weights = std::make_unique<Weights>(
       config,
       [&](const std::string& name, int rows, int cols) { return files.read(name, rows, cols); });

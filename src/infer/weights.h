@@ -77,8 +77,9 @@ class Weights {
   QuantizedBuffer embed_tokens_;
 };
 
-// Those of a model directory, each in the number format that it is stored in. Tensors of
-// multi-token-prediction modules are passed over. Errors as in model/weight_files.
-std::unique_ptr<Weights> load_weights(const fs::path& directory);
+// Those of a model directory or of a GGUF file, each in the number format that it is stored in.
+// Tensors of multi-token-prediction modules are passed over. Errors as in model/weight_files and
+// model/gguf_model.
+std::unique_ptr<Weights> load_weights(const fs::path& model);
 
 }  // namespace shenhong

@@ -1,6 +1,8 @@
 #include "model/model_directory.h"
 
 #include "formats/safetensors.h"
+#include "model/gguf_config.h"
+#include "model/gguf_model.h"
 #include "model/weight_files.h"
 
 namespace shenhong {
@@ -10,14 +12,28 @@ std::vector<int64_t> shape_of(const Parameter<float>& p) {
   return p.is_vector ? std::vector<int64_t>{p.cols} : std::vector<int64_t>{p.rows, p.cols};
 }
 
+std::unique_ptr<Model<float>> load_gguf(const fs::path& path) {
+  const GgufModel file(path);
+  auto model = std::make_unique<Model<float>>(file.config());
+  model->for_each_parameter([&](Parameter<float>& p) {
+    dequantize(file.read(p.name, p.rows, p.cols).view, p.value.data());
+  });
+  return model;
+}
+
 }  // namespace
 
-std::unique_ptr<Model<float>> load_model(const fs::path& directory) {
-  SH_CHECK(fs::is_directory(directory), kBadInput,
+ModelConfig read_model_config(const fs::path& model) {
+  return is_gguf(model) ? read_gguf_config(Gguf(model)) : read_config(model / "config.json");
+}
+
+std::unique_ptr<Model<float>> load_model(const fs::path& path) {
+  if (is_gguf(path)) return load_gguf(path);
+  SH_CHECK(fs::is_directory(path), kBadInput,
            "{}: no such model directory; want one with config.json and model.safetensors",
-           directory.string());
-  auto model = std::make_unique<Model<float>>(read_config(directory / "config.json"));
-  const WeightFiles files(directory);
+           path.string());
+  auto model = std::make_unique<Model<float>>(read_config(path / "config.json"));
+  const WeightFiles files(path);
   model->for_each_parameter([&](Parameter<float>& p) {
     dequantize(files.read(p.name, p.rows, p.cols).view, p.value.data());
   });

@@ -1,5 +1,6 @@
 // A model directory in Hugging Face layout: config.json and model.safetensors (or the shards that
-// model.safetensors.index.json lists), with DeepSeek-V3's tensor names (techniques 7).
+// model.safetensors.index.json lists), with DeepSeek-V3's tensor names (techniques 7). A GGUF file
+// (gguf_model.h) is read in its place.
 #pragma once
 
 #include <memory>
@@ -9,9 +10,13 @@
 
 namespace shenhong {
 
-// Weights may be in any format of weight_files.h and become float. Error(kBadInput) names the
-// tensor, its shape and the config keys that ask for another one; missing and unknown tensors too.
-std::unique_ptr<Model<float>> load_model(const fs::path& directory);
+// Weights may be in any format of weight_files.h or gguf_model.h and become float. Error(kBadInput)
+// names the tensor, its shape and the config keys that ask for another one; missing and unknown
+// tensors too.
+std::unique_ptr<Model<float>> load_model(const fs::path& path);
+
+// Of a model directory or of a GGUF file. Error(kBadInput) names the file.
+ModelConfig read_model_config(const fs::path& model);
 
 enum class WeightFormat { kF32, kBF16 };
 

@@ -229,17 +229,20 @@ std::string write_vocabulary(const std::vector<std::string>& tokens, size_t spec
     const bool special = id < special_tokens;
     vocab.emplace_back(special ? tokens[id] : to_byte_alphabet(tokens[id]), id);
     if (!special) continue;
-    added.push_back({{"id", id},
-                     {"content", tokens[id]},
-                     {"single_word", false},
-                     {"lstrip", false},
-                     {"rstrip", false},
-                     {"normalized", false},
-                     {"special", true}});
+    added.push_back(added_token(id, tokens[id], true));
   }
   for (const auto& [left, right] : merges)
     rules.push_back(
         {to_byte_alphabet(tokens[size_t(left)]), to_byte_alphabet(tokens[size_t(right)])});
+  return write_vocabulary(std::move(vocab), std::move(added), std::move(rules));
+}
+
+Json added_token(size_t id, const std::string& name, bool special) {
+  return {{"id", id},        {"content", name},     {"single_word", false}, {"lstrip", false},
+          {"rstrip", false}, {"normalized", false}, {"special", special}};
+}
+
+std::string write_vocabulary(Json::object_t vocab, Json added, Json merges) {
   const Json byte_level = {{"type", "ByteLevel"},
                            {"add_prefix_space", false},
                            {"trim_offsets", true},
@@ -262,7 +265,7 @@ std::string write_vocabulary(const std::vector<std::string>& tokens, size_t spec
                       {"byte_fallback", false},
                       {"ignore_merges", false},
                       {"vocab", std::move(vocab)},
-                      {"merges", std::move(rules)}}}},
+                      {"merges", std::move(merges)}}}},
                    1);
 }
 

@@ -34,4 +34,11 @@ Vocabulary read_vocabulary(const Json& document, const std::string& source);
 std::string write_vocabulary(const std::vector<std::string>& tokens, size_t special_tokens,
                              const std::vector<std::pair<int, int>>& merges);
 
+// The same document around parts that are written already: model.vocab, added_tokens (see
+// added_token) and model.merges.
+std::string write_vocabulary(Json::object_t vocab, Json added, Json merges);
+
+// One entry of added_tokens.
+Json added_token(size_t id, const std::string& name, bool special);
+
 }  // namespace shenhong
