@@ -19,11 +19,10 @@ namespace {
 struct Shape {
   int M, N, K;
 };
-constexpr Shape kShapes[] = {{1, 512, 384},     {4, 512, 384},     {16, 512, 384},
-                             {128, 512, 384},   {16, 256, 192},    {1, 32768, 2048},
-                             {16, 1408, 2048},  {128, 1408, 2048}};
-constexpr NumberFormat kFormats[] = {NumberFormat::kF32,  NumberFormat::kBF16,  NumberFormat::kFP8,
-                                     NumberFormat::kInt8, NumberFormat::kInt4,  NumberFormat::kNVFP4,
+constexpr Shape kShapes[] = {{1, 512, 384},  {4, 512, 384},    {16, 512, 384},   {128, 512, 384},
+                             {16, 256, 192}, {1, 32768, 2048}, {16, 1408, 2048}, {128, 1408, 2048}};
+constexpr NumberFormat kFormats[] = {NumberFormat::kF32,  NumberFormat::kBF16, NumberFormat::kFP8,
+                                     NumberFormat::kInt8, NumberFormat::kInt4, NumberFormat::kNVFP4,
                                      NumberFormat::kMXFP4};
 
 double best_seconds(const std::function<void()>& run, double operations) {
@@ -60,7 +59,10 @@ int run(int argc, char** argv) {
       const PanelProduct product = rows.times(panels, y.data(), Write::kReplace);
       const double operations = 2.0 * s.M * s.N * s.K;
       const double seconds = best_seconds([&] { run_products({&product, 1}); }, operations);
-      const Json row{{"format", format_name(format)}, {"M", s.M}, {"N", s.N}, {"K", s.K},
+      const Json row{{"format", format_name(format)},
+                     {"M", s.M},
+                     {"N", s.N},
+                     {"K", s.K},
                      {"gflops", operations / seconds / 1e9},
                      {"gb_s", double(panels.bytes()) / seconds / 1e9}};
       if (!as_json)

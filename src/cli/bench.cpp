@@ -1,4 +1,5 @@
-// shenhong bench train | decode: how fast this machine runs a model, beside its measured ceilings.
+// shenhong bench train | decode | prefill: how fast this machine runs a model, beside its measured
+// ceilings.
 #include <CLI/CLI.hpp>
 
 #include <sys/resource.h>
@@ -12,6 +13,7 @@
 #include "cli/verbs.h"
 #include "core/parallel.h"
 #include "core/random.h"
+#include "infer/decoder.h"
 #include "infer/engine.h"
 #include "kernels/ceiling.h"
 #include "kernels/kernels.h"
@@ -101,35 +103,82 @@ void bench_train(const TrainOptions& options) {
 
 struct DecodeOptions {
   std::string model;
-  int prompt = 128, tokens = 128, repeats = 5;
+  int prompt = 128, tokens = 64, repeats = 5;
   bool json = false;
 };
 
-void bench_decode(const DecodeOptions& options) {
-  Engine engine(find_model(options.model));
-  const int vocab = engine.config().vocab_size;
-  SH_CHECK(options.prompt + options.tokens < engine.context_tokens(), kUsage,
-           "--prompt {} and --tokens {} do not fit the context of {}", options.prompt,
-           options.tokens, engine.context_tokens());
-  std::vector<double> decode, prefill;
-  for (int r = 0; r < options.repeats; ++r) {
-    GenerateRequest request;
-    for (int i = 0; i < options.prompt; ++i)
-      request.prompt.push_back(int(uniform_below(vocab, 1 + r, 1, i)));
-    request.max_tokens = options.tokens;
-    const GenerateResult result = engine.generate(request);
-    decode.push_back(result.tokens_per_s());
-    prefill.push_back(options.prompt / result.prefill_s);
+// One sequence of random tokens over and over: read `prompt` tokens in chunks as the engine does,
+// then decode `tokens` greedily. Weights alone are loaded, so any model form will do.
+struct Decoding {
+  explicit Decoding(const DecodeOptions& options)
+      : weights(load_weights(find_model(options.model))),
+        decoder(*weights),
+        cache(weights->config()) {
+    SH_CHECK(options.prompt + options.tokens < cache.capacity(), kUsage,
+             "--prompt {} and --tokens {} do not fit the context of {}", options.prompt,
+             options.tokens, cache.capacity());
+    for (int r = -1; r < options.repeats; ++r) {  // the first one warms up
+      cache.truncate(0);
+      const double read = seconds([&] { read_prompt(options.prompt, uint64_t(r + 2)); });
+      const double decoded = seconds([&] { decode(options.tokens); });
+      if (r < 0) continue;
+      prefill.push_back(options.prompt / read);
+      decode_rate.push_back(options.tokens / decoded);
+    }
   }
-  const double bytes = double(engine.weights().bytes_per_token());
-  const double bandwidth = measure_bandwidth_gb_s();
-  const double tokens_per_s = median(decode);
+
+  void read_prompt(int count, uint64_t seed) {
+    std::vector<int> tokens;
+    for (int i = 0; i < count; ++i)
+      tokens.push_back(int(uniform_below(weights->config().vocab_size, seed, 1, uint64_t(i))));
+    for (int at = 0; at < count; at += kPromptChunk)
+      logits = decoder.forward(
+          std::span(tokens).subspan(size_t(at), size_t(std::min(kPromptChunk, count - at))), cache,
+          Decoder::Logits::kLast);
+  }
+  void decode(int count) {
+    for (int i = 0; i < count; ++i) {
+      const int best = int(std::max_element(logits.begin(), logits.end()) - logits.begin());
+      logits = decoder.forward({&best, 1}, cache, Decoder::Logits::kLast);
+    }
+  }
+
+  std::unique_ptr<Weights> weights;
+  Decoder decoder;
+  KvCache cache;
+  std::span<const float> logits;
+  std::vector<double> prefill, decode_rate;  // tokens/s
+};
+
+void bench_decode(const DecodeOptions& options) {
+  const Decoding run(options);
+  const double bytes = double(run.weights->bytes_per_token());
+  const double bandwidth = measure_bandwidth_gb_s(), tokens_per_s = median(run.decode_rate);
   print({{"tokens_per_s", tokens_per_s},
          {"bytes_per_token", bytes},
          {"bandwidth_gb_s", bandwidth},
          {"share", tokens_per_s * bytes / 1e9 / bandwidth},
-         {"prefill_tokens_per_s", median(prefill)},
-         {"threads", thread_count()}},
+         {"prefill_tokens_per_s", median(run.prefill)},
+         {"peak_rss_mib", peak_rss_mib()},
+         {"threads", thread_count()},
+         {"kernels", kernels<float>().name}},
+        options.json);
+}
+
+// The share is of the float products' ceiling, which integer formats may pass.
+void bench_prefill(const DecodeOptions& options) {
+  const Decoding run(options);
+  const double tokens_per_s = median(run.prefill);
+  const double gflops =
+      tokens_per_s * forward_flop_per_token(run.weights->config(), options.prompt) / 1e9;
+  const double ceiling = measure_gemm_ceiling_gflops(thread_count());
+  print({{"tokens_per_s", tokens_per_s},
+         {"gflops", gflops},
+         {"ceiling_gflops", ceiling},
+         {"share", gflops / ceiling},
+         {"peak_rss_mib", peak_rss_mib()},
+         {"threads", thread_count()},
+         {"kernels", kernels<float>().name}},
         options.json);
 }
 
@@ -159,20 +208,27 @@ void add_bench(CLI::App& app) {
   train_verb->add_flag("--json", train->json, "print one JSON object");
   train_verb->callback([train] { bench_train(*train); });
 
-  auto decode = std::make_shared<DecodeOptions>();
-  CLI::App* decode_verb = verb->add_subcommand("decode", "decoding one sequence");
-  add_model_option(*decode_verb, decode->model);
-  decode_verb->add_option("--prompt", decode->prompt, "prompt tokens")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
-  decode_verb->add_option("--tokens", decode->tokens, "decoded tokens")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
-  decode_verb->add_option("--repeats", decode->repeats, "runs; the median counts")
-      ->check(CLI::Range(1, 100))
-      ->capture_default_str();
-  decode_verb->add_flag("--json", decode->json, "print one JSON object");
-  decode_verb->callback([decode] { bench_decode(*decode); });
+  const auto add_decoding = [&](const char* name, const char* text, int prompt,
+                                void (*run)(const DecodeOptions&)) {
+    auto options = std::make_shared<DecodeOptions>();
+    options->prompt = prompt;
+    CLI::App* sub = verb->add_subcommand(name, text);
+    add_model_option(*sub, options->model);
+    sub->add_option("--prompt", options->prompt, "prompt tokens")
+        ->check(CLI::Range(1, 1 << 20))
+        ->capture_default_str();
+    sub->add_option("--tokens", options->tokens, "decoded tokens")
+        ->check(CLI::Range(1, 1 << 20))
+        ->capture_default_str();
+    sub->add_option("--repeats", options->repeats, "runs; the median counts")
+        ->check(CLI::Range(1, 100))
+        ->capture_default_str();
+    sub->add_flag("--json", options->json, "print one JSON object");
+    sub->callback([options, run] { run(*options); });
+  };
+  add_decoding("decode", "decoding one sequence, beside the memory's bandwidth", 128, bench_decode);
+  add_decoding("prefill", "reading a prompt, beside the float products' ceiling", 256,
+               bench_prefill);
 }
 
 }  // namespace shenhong

@@ -11,10 +11,6 @@
 namespace shenhong {
 namespace {
 
-// Prompt tokens that are read in one step: enough rows for full-speed products, few enough that a
-// request to stop is soon heard.
-constexpr int kChunk = 256;
-
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
@@ -131,7 +127,7 @@ std::span<const float> Engine::prefill(const std::vector<int>& prompt, const std
   std::span<const float> logits;
   while (done < prompt.size()) {
     if (stop.stop_requested()) return {};
-    const size_t count = std::min(prompt.size() - done, size_t(kChunk));
+    const size_t count = std::min(prompt.size() - done, size_t(kPromptChunk));
     logits = read(std::span(prompt).subspan(done, count));
     done += count;
   }

@@ -21,6 +21,10 @@
 
 namespace shenhong {
 
+// Prompt tokens that are read in one step: enough rows for full-speed products, few enough that a
+// request to stop is soon heard.
+constexpr int kPromptChunk = 256;
+
 struct GenerateRequest {
   std::vector<int> prompt;  // ids, BOS included
   int max_tokens = 0;       // of the answer; 0: until the context is full

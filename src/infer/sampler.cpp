@@ -160,8 +160,8 @@ void Sampler::keep_top_p() {
 void Sampler::keep_min_p() {
   if (config_.min_p <= 0) return;
   // p < min_p · p_top, compared as logits: a vocabulary of exponentials takes as long as a layer.
-  const double least = std::min_element(kept_.begin(), kept_.end(), is_before)->logit +
-                       std::log(config_.min_p);
+  const double least =
+      std::min_element(kept_.begin(), kept_.end(), is_before)->logit + std::log(config_.min_p);
   std::erase_if(kept_, [&](const Candidate& c) { return c.logit < least; });
 }
 
