@@ -21,8 +21,19 @@ int64_t expansion_cost(const Attention& a) { return int64_t(a.Rkv) * (a.Dn + a.D
 
 // x [M,K], rows ldx apart, times wᵀ into y.
 void times(const WeightPanels& w, const float* x, int64_t ldx, int M, float* y, int64_t ldy) {
-  kernels<float>().panel_product(
-      {w.view(), 0, w.view().count(), M, x, ldx, {}, y, ldy, /*accumulate=*/false});
+  PanelProduct p{w.view(), 0, w.view().count(), M, x, ldx, {}, y, ldy, /*accumulate=*/false};
+  if (takes_int8(p.w.format)) {
+    thread_local Buffer<int8_t> q;
+    thread_local Buffer<float> scale;
+    thread_local Buffer<int32_t> sum;
+    const int64_t size = int64_t(M) * w.cols();
+    q.resize(size);
+    scale.resize(size / kInt8Block);
+    sum.resize(size / 16);
+    kernels<float>().quantize_rows(x, ldx, M, w.cols(), q.data(), scale.data(), sum.data());
+    p.q = {q.data(), scale.data(), sum.data()};
+  }
+  kernels<float>().panel_product(p);
 }
 
 // Heads begin .. end-1 of query c: all of them meet the same latents, so each of the two long

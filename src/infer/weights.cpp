@@ -39,8 +39,8 @@ class Reader {
     }
     a.kv_a_proj_with_mqa = panels(prefix + "kv_a_proj_with_mqa.weight", R + c_.qk_rope_head_dim, D);
     a.kv_a_layernorm = floats(prefix + "kv_a_layernorm.weight", 1, R);
-    a.heads = heads(prefix + "kv_b_proj.weight");
     a.o_proj = panels(prefix + "o_proj.weight", D, H * c_.v_head_dim);
+    a.heads = heads(prefix + "kv_b_proj.weight", takes_int8(a.o_proj.view().format));
     return a;
   }
 
@@ -63,14 +63,17 @@ class Reader {
   }
 
  private:
-  std::vector<HeadWeights> heads(const std::string& name) const {
+  // `integers`: whether the layer's other projections are in an integer format.
+  std::vector<HeadWeights> heads(const std::string& name, bool integers) const {
     const int R = c_.kv_lora_rank, Dn = c_.qk_nope_head_dim, Dv = c_.v_head_dim;
     const int H = c_.num_attention_heads;
     const QuantizedBuffer kv_b = source_(name, H * (Dn + Dv), R);
     Buffer<float> all(int64_t(H) * (Dn + Dv) * R), turned(int64_t(R) * Dn);
     dequantize(kv_b.view, all.data());
-    const NumberFormat format =
-        kv_b.view.format == NumberFormat::kBF16 ? NumberFormat::kBF16 : NumberFormat::kF32;
+    const bool fits = fits_blocks(NumberFormat::kInt8, R) && fits_blocks(NumberFormat::kInt8, Dn);
+    const NumberFormat format = integers && fits                          ? NumberFormat::kInt8
+                                : kv_b.view.format == NumberFormat::kBF16 ? NumberFormat::kBF16
+                                                                          : NumberFormat::kF32;
     std::vector<HeadWeights> out;
     for (int h = 0; h < H; ++h) {
       const float* w_uk = all.data() + int64_t(h) * (Dn + Dv) * R;

@@ -15,8 +15,8 @@
 
 namespace shenhong {
 
-// W_UK and W_UV of one head. They meet the latent cache, which is float, and so are never in an
-// integer format.
+// W_UK and W_UV of one head: in int8 where the layer's other projections are in an integer format,
+// else bf16 or float as they are stored.
 struct HeadWeights {
   WeightPanels w_uk;    // [Dn,Rkv]: keys from latents
   WeightPanels w_uk_t;  // [Rkv,Dn]: the absorbed query from a query
