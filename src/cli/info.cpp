@@ -12,17 +12,19 @@
 namespace shenhong {
 namespace {
 
-constexpr int kBytesPerNumber = 4;  // of the cache and of the weights as they are decoded: fp32
+constexpr int kBytesPerNumber = 4;  // of the cache: fp32
 
 void print_info(const fs::path& model, bool as_json) {
   const ModelConfig config = read_model_config(model);
   const ModelCost cost = cost_of(config);
+  const StoredBytes stored = stored_bytes(model);
   const Json json = {
       {"parameters_total", cost.parameters_total},
       {"parameters_active", cost.parameters_active},
       {"kv_bytes_per_token", cost.kv_numbers_per_token * kBytesPerNumber},
       {"mha_kv_bytes_per_token", cost.mha_kv_numbers_per_token * kBytesPerNumber},
-      {"weight_bytes_per_token", cost.parameters_active * kBytesPerNumber},
+      {"weight_bytes", int64_t(stored.all)},
+      {"weight_bytes_per_token", int64_t(stored.per_token)},
       {"forward_flop_per_token", forward_flop_per_token(config, config.max_position_embeddings)},
       {"training_flop_per_token", training_flop_per_token(config, config.max_position_embeddings)},
       {"context", config.max_position_embeddings}};
@@ -43,7 +45,7 @@ void print_info(const fs::path& model, bool as_json) {
                   config.num_experts_per_tok, config.n_shared_experts));
   row("context", fmt::format("{} tokens", config.max_position_embeddings));
   row("weights read per decoded token",
-      fmt::format("{:.1f} MB", double(json["weight_bytes_per_token"]) / 1e6));
+      fmt::format("{:.1f} of {:.1f} MB as stored", stored.per_token / 1e6, stored.all / 1e6));
   row("forward at full context",
       fmt::format("{:.1f} MFLOP per token", double(json["forward_flop_per_token"]) / 1e6));
   row("training",

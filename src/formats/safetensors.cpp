@@ -1,11 +1,7 @@
 #include "formats/safetensors.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <bit>
-#include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <set>
@@ -15,6 +11,7 @@
 #include "core/error.h"
 #include "core/floats.h"
 #include "core/json.h"
+#include "formats/new_file.h"
 
 static_assert(std::endian::native == std::endian::little, "tensors are mapped as they lie on disk");
 
@@ -105,46 +102,6 @@ Bits load(std::span<const uint8_t> bytes, size_t i) {
   std::memcpy(&bits, bytes.data() + i * sizeof(Bits), sizeof(Bits));
   return bits;
 }
-
-// A file that appears under `path` whole and synced, or not at all.
-class NewFile {
- public:
-  explicit NewFile(const fs::path& path) : path_(path), temporary_(path.string() + ".tmp") {
-    fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    SH_CHECK(fd_ >= 0, kResources, "{}: cannot be opened: {}", temporary_.string(),
-             std::strerror(errno));
-  }
-  ~NewFile() {
-    if (fd_ < 0) return;
-    ::close(fd_);
-    ::unlink(temporary_.c_str());
-  }
-  NewFile(const NewFile&) = delete;
-  NewFile& operator=(const NewFile&) = delete;
-
-  void write(std::span<const uint8_t> bytes) {
-    while (!bytes.empty()) {
-      const ssize_t put = ::write(fd_, bytes.data(), bytes.size());
-      if (put < 0 && errno == EINTR) continue;
-      SH_CHECK(put >= 0, kResources, "{}: cannot be written: {}", temporary_.string(),
-               std::strerror(errno));
-      bytes = bytes.subspan(size_t(put));
-    }
-  }
-  void finish() {
-    SH_CHECK(::fsync(fd_) == 0, kResources, "{}: cannot be synced: {}", temporary_.string(),
-             std::strerror(errno));
-    SH_CHECK(::rename(temporary_.c_str(), path_.c_str()) == 0, kResources,
-             "{}: cannot be renamed: {}", temporary_.string(), std::strerror(errno));
-    ::close(fd_);
-    fd_ = -1;
-    fsync_path(path_.has_parent_path() ? path_.parent_path() : fs::path("."));
-  }
-
- private:
-  fs::path path_, temporary_;
-  int fd_;
-};
 
 int64_t element_count(const std::vector<int64_t>& shape) {
   int64_t count = 1;

@@ -1,7 +1,5 @@
 #include "infer/weights.h"
 
-#include <charconv>
-
 #include "core/error.h"
 #include "model/gguf_model.h"
 #include "model/weight_files.h"
@@ -94,16 +92,6 @@ class Reader {
 bool stays_fine(const std::string& name) {
   const auto has = [&](const char* part) { return name.find(part) != name.npos; };
   return has("norm") || has("mlp.gate.") || has("kv_b_proj");
-}
-
-// Whether the tensor's layer comes after the trunk's.
-bool is_prediction_module(const std::string& name, int layers) {
-  constexpr std::string_view kPrefix = "model.layers.";
-  if (!name.starts_with(kPrefix)) return false;
-  int layer = 0;
-  const char* begin = name.data() + kPrefix.size();
-  return std::from_chars(begin, name.data() + name.size(), layer).ec == std::errc() &&
-         layer >= layers;
 }
 
 int64_t bytes_of(const MlpWeights& m) {

@@ -41,6 +41,31 @@ std::unique_ptr<Model<float>> load_model(const fs::path& path) {
   return model;
 }
 
+StoredBytes stored_bytes(const fs::path& model) {
+  const ModelConfig config = read_model_config(model);
+  StoredBytes sum;
+  const auto add = [&](const std::string& name, size_t bytes) {
+    const auto has = [&](const char* part) { return name.find(part) != name.npos; };
+    const bool expert = has(".mlp.experts.") || has("_exps."),
+               embedding = has("embed_tokens") || has("token_embd");
+    sum.all += double(bytes);
+    if (is_prediction_module(name, config.num_hidden_layers)) return;
+    if (embedding && !config.tie_word_embeddings) return;
+    sum.per_token +=
+        double(bytes) *
+        (expert ? double(config.num_experts_per_tok) / double(config.n_routed_experts) : 1);
+  };
+  if (is_gguf(model)) {
+    const Gguf file(model);
+    for (const auto& [name, tensor] : file.tensors()) add(name, tensor.bytes.size());
+  } else {
+    const WeightFiles files(model);
+    for (const Safetensors& file : files.files())
+      for (const auto& [name, tensor] : file.tensors()) add(name, tensor.bytes.size());
+  }
+  return sum;
+}
+
 void save_model(const Model<float>& model, const fs::path& directory, WeightFormat format) {
   std::vector<TensorToWrite> tensors;
   model.for_each_parameter([&](const Parameter<float>& p) {

@@ -18,6 +18,13 @@ std::unique_ptr<Model<float>> load_model(const fs::path& path);
 // Of a model directory or of a GGUF file. Error(kBadInput) names the file.
 ModelConfig read_model_config(const fs::path& model);
 
+// Bytes of the tensors, and of those that one decoded token reads, as they are stored. Nothing but
+// the files' headers is read.
+struct StoredBytes {
+  double all = 0, per_token = 0;
+};
+StoredBytes stored_bytes(const fs::path& model);
+
 enum class WeightFormat { kF32, kBF16 };
 
 // Writes config.json and model.safetensors; creates `directory`. Router biases stay F32.

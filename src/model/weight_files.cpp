@@ -1,6 +1,7 @@
 #include "model/weight_files.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstring>
 
@@ -209,6 +210,17 @@ void WeightFiles::check_all_read(
 bool is_shared_copy(const std::string& name) {
   return name.ends_with("shared_head.head.weight") ||
          (name.starts_with("model.layers.") && name.ends_with("embed_tokens.weight"));
+}
+
+bool is_prediction_module(const std::string& name, int layers) {
+  for (const std::string_view prefix : {"model.layers.", "blk."}) {
+    if (!name.starts_with(prefix)) continue;
+    int layer = 0;
+    const char* begin = name.data() + prefix.size();
+    return std::from_chars(begin, name.data() + name.size(), layer).ec == std::errc() &&
+           layer >= layers;
+  }
+  return false;
 }
 
 }  // namespace shenhong

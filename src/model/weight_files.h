@@ -52,4 +52,8 @@ class WeightFiles {
 // checkpoints hold them.
 bool is_shared_copy(const std::string& name);
 
+// Whether a tensor's layer, as a directory or a GGUF names it, comes after the `layers` of the
+// trunk.
+bool is_prediction_module(const std::string& name, int layers);
+
 }  // namespace shenhong

@@ -136,6 +136,25 @@ TEST_F(QuantizeDirectory, scores_a_text_as_the_training_model_does) {
   EXPECT_NEAR(got.nats[0], wanted.nats[0], 1e-4 * wanted.nats[0]);
 }
 
+TEST_F(QuantizeDirectory, counts_the_bytes_that_a_token_reads) {
+  const ModelConfig config = block_config();
+  const auto model = load_model(root_ / "in");
+  const double plain = stored_bytes(root_ / "in").all;
+  EXPECT_EQ(plain, 4.0 * double(model->parameter_count()));
+  // Not read: two layers' experts that a token does not choose, the embedding's other rows, and the
+  // prediction module.
+  double unread = 4.0 * double(model->embed_tokens.size());
+  const Mlp<float>& expert = model->layers[1].moe->experts[0];
+  const int idle = config.n_routed_experts - config.num_experts_per_tok;
+  unread += 2.0 * idle * 4 * 3 * double(expert.gate_proj.size());
+  model->for_each_parameter([&](Parameter<float>& p) {
+    if (p.name.starts_with("model.layers.3.")) unread += 4.0 * double(p.size());
+  });
+  EXPECT_EQ(stored_bytes(root_ / "in").per_token, plain - unread);
+  quantize_directory(root_ / "in", root_ / "out", Recipe::kInt8);
+  EXPECT_LT(stored_bytes(root_ / "out").per_token, 0.35 * (plain - unread));
+}
+
 TEST_F(QuantizeDirectory, what_does_not_fit_is_refused_by_name_and_nothing_stays_behind) {
   EXPECT_NE(refusal([] { parse_recipe("int3"); }).find("bf16, fp8, int8, int4, nvfp4, mxfp4, mix"),
             std::string::npos);
