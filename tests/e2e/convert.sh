@@ -38,7 +38,10 @@ for type in f32 f16 q8_0 q4_0; do
   "$shenhong" convert "$model" "$work/model.gguf" --type $type --force >/dev/null 2>&1
   "$shenhong" generate 你好 --model "$work/model.gguf" --max-tokens 8 --temperature 0 --json | grep -q '"text"' || die "$type does not run"
 done
-"$shenhong" info "$work/model.gguf" --json | cmp - <("$shenhong" info "$model" --json) || die "info says something else"
+shape() {  # what info says but for the bytes, which depend on the numbers' format
+  "$shenhong" info "$1" --json | sed 's/"weight_bytes[a-z_]*":[0-9]*,*//g'
+}
+shape "$work/model.gguf" | cmp - <(shape "$model") || die "info says something else"
 
 refuse 2 "exists already; --force replaces it" "$shenhong" convert "$model" "$work/model.gguf"
 refuse 2 "exists already; --force replaces it" "$shenhong" convert "$work/model.gguf" "$work/again"
