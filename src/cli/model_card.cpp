@@ -48,9 +48,10 @@ std::string model_card(const Recipe& recipe, const ModelConfig& config, const Js
       config.kv_lora_rank, config.vocab_size, config.max_position_embeddings);
   card += fmt::format(
       "Training: {} steps of {} × {} tokens on running text, then {} steps of {} × {} on dialogues "
-      "made from it.\n\n",
+      "made from it{}.\n\n",
       recipe.pretrain.steps, recipe.pretrain.batch, recipe.pretrain.seq_len, recipe.chat.steps,
-      recipe.chat.batch, recipe.chat.seq_len);
+      recipe.chat.batch, recipe.chat.seq_len,
+      recipe.refine ? fmt::format(", then {} more", recipe.refine->steps) : "");
   card +=
       "## What it can do / 能做什么\n\n"
       "- write a poem of a named form (五绝, 七绝, 五律, 七律) or tune (词牌), on a topic, in a "

@@ -10,6 +10,11 @@ void ChatConfig::validate(const std::string& where, const ModelConfig& model) co
            "{}: text_share = {}: want a share from 0 to below 1", where, text_share);
 }
 
+std::vector<std::string_view> Recipe::stages() const {
+  if (refine) return {"pretrain", "chat", "refine"};
+  return {"pretrain", "chat"};
+}
+
 Recipe load_recipe(const fs::path& path) {
   const Json json = read_toml(path);
   const std::string where = path.string();
@@ -20,9 +25,10 @@ Recipe load_recipe(const fs::path& path) {
     SH_CHECK(
         section == "data" || section == "model" || section == "pretrain" ||
             section == "dialogues" || section == "lookups" || section == "chat" ||
-            section == "eval",
+            section == "refine" || section == "eval",
         kUsage,
-        "{}: unknown section [{}]; known: data, model, pretrain, dialogues, lookups, chat, eval",
+        "{}: unknown section [{}]; known: data, model, pretrain, dialogues, lookups, chat, refine, "
+        "eval",
         where, section);
   for (const char* section : {"data", "model", "pretrain"})
     SH_CHECK(json.contains(section), kUsage, "{}: has no section [{}]", where, section);
@@ -37,11 +43,13 @@ Recipe load_recipe(const fs::path& path) {
   recipe.model.validate(where + " [model]");
   read("pretrain", recipe.pretrain);
   read("chat", recipe.chat);
+  if (json.contains("refine")) read("refine", recipe.refine.emplace());
   read("dialogues", recipe.dialogues);
   read("lookups", recipe.lookups);
   read("eval", recipe.eval);
   recipe.pretrain.validate(where + " [pretrain]", recipe.model);
   recipe.chat.validate(where + " [chat]", recipe.model);
+  if (recipe.refine) recipe.refine->validate(where + " [refine]", recipe.model);
   return recipe;
 }
 

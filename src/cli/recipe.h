@@ -6,10 +6,14 @@
 //   [dialogues]  chat data made from the corpora        -> data/NAME/dialogues
 //   [lookups]    chat data made from a knowledge graph  -> data/NAME/lookups
 //   [chat]       the second stage                       -> runs/NAME/chat
+//   [refine]     the third, may be absent: chat again   -> runs/NAME/refine
 //   [eval]       what the report measures               -> runs/NAME/report.md, runs/NAME/model
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "core/file.h"
 #include "data/config.h"
@@ -55,10 +59,17 @@ struct Recipe {
   ModelConfig model;
   TrainConfig pretrain;
   ChatConfig chat;
+  std::optional<ChatConfig> refine;
   DialogueConfig dialogues;
   LookupConfig lookups;
   EvalConfig eval;
 
+  // In their order.
+  std::vector<std::string_view> stages() const;
+  // Of a stage after the first.
+  const ChatConfig& chat_stage(std::string_view stage) const {
+    return stage == "refine" ? refine.value() : chat;
+  }
   fs::path data_directory() const { return fs::path("data") / name; }
   fs::path dialogue_directory() const { return data_directory() / "dialogues"; }
   fs::path lookup_directory() const { return data_directory() / "lookups"; }

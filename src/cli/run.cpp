@@ -26,7 +26,7 @@ void add_run(CLI::App& app) {
   verb->callback([options] {
     const Recipe recipe = load_recipe(options->recipe);
     run_data_stage(recipe);
-    for (const char* stage : {"pretrain", "chat"}) run_train_stage(recipe, stage);
+    for (const std::string_view stage : recipe.stages()) run_train_stage(recipe, stage);
     const Json report = run_export_stage(recipe);
     if (options->json)
       std::puts(dump_json(report, 2).c_str());

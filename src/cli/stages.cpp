@@ -11,6 +11,7 @@
 #include "data/line_index.h"
 #include "data/prepare.h"
 #include "model/model_directory.h"
+#include "text/special_tokens.h"
 
 namespace shenhong {
 namespace {
@@ -75,9 +76,11 @@ double weighted_tokens(const std::vector<MixtureEntry>& entries) {
 
 Sources open_sources(const Recipe& recipe, std::string_view stage) {
   Sources sources;
-  if (stage == "chat") {
+  if (stage == "pretrain") {
+    add_text(sources, recipe);
+  } else {
     add_dialogues(sources, recipe);
-    if (const double share = recipe.chat.text_share; share > 0) {
+    if (const double share = recipe.chat_stage(stage).text_share; share > 0) {
       Sources text;
       add_text(text, recipe);
       const double scale =
@@ -86,8 +89,6 @@ Sources open_sources(const Recipe& recipe, std::string_view stage) {
       std::ranges::move(text.train, std::back_inserter(sources.train));
       std::ranges::move(text.validation, std::back_inserter(sources.validation));
     }
-  } else {
-    add_text(sources, recipe);
   }
   return sources;
 }
@@ -99,6 +100,11 @@ std::vector<Windows> validation_windows(const Sources& sources, const TrainConfi
     windows.emplace_back(entry.source, config.seq_len + model.num_nextn_predict_layers + 1,
                          entry.packing, config.seed);
   return windows;
+}
+
+Emphasis query_emphasis(const Recipe& recipe, double weight) {
+  const Tokenizer tokenizer = Tokenizer::load(recipe.tokenizer_path());
+  return {tokenizer.token_id(kKgEntity).value(), tokenizer.token_id(kKgEnd).value(), weight};
 }
 
 fs::path weights_directory(const Recipe& recipe, std::string_view stage) {
@@ -151,11 +157,16 @@ std::string run_data_stage(const Recipe& recipe) {
 }
 
 std::vector<ValidationLoss> run_train_stage(const Recipe& recipe, std::string_view stage) {
-  const TrainConfig& config = stage == "chat" ? recipe.chat : recipe.pretrain;
+  const std::vector<std::string_view> stages = recipe.stages();
+  const auto at = std::ranges::find(stages, stage);
+  SH_CHECK(at != stages.end(), kUsage, "{}: has no section [{}], so there is no such stage",
+           recipe.path.string(), stage);
+  const bool first = at == stages.begin();
+  const TrainConfig& config = first ? recipe.pretrain : recipe.chat_stage(stage);
   const fs::path directory = recipe.run_directory() / stage;
   std::unique_ptr<Model<float>> model;
-  if (stage == "chat") {
-    model = load_model(weights_directory(recipe, "pretrain"));
+  if (!first) {
+    model = load_model(weights_directory(recipe, *(at - 1)));
   } else {
     model = std::make_unique<Model<float>>(model_config(recipe));
     model->initialize(config.seed);
@@ -164,7 +175,7 @@ std::vector<ValidationLoss> run_train_stage(const Recipe& recipe, std::string_vi
   const ModelConfig& shape = model->config();
   Mixture mixture(sources.train, config.seq_len + shape.num_nextn_predict_layers + 1, config.seed);
   Trainer trainer(config, *model, std::move(mixture), validation_windows(sources, config, shape),
-                  directory);
+                  directory, query_emphasis(recipe, config.query_weight));
   const SignalGuard signals;
   const TrainOutcome outcome = trainer.run(stop_requested);
   for (const std::string& note : trainer.notes()) fmt::print(stderr, "{}\n", note);
@@ -210,7 +221,7 @@ void print_validation(const std::vector<ValidationLoss>& losses, bool as_json) {
 
 Json run_export_stage(const Recipe& recipe) {
   const fs::path out = recipe.model_directory();
-  const std::unique_ptr<Model<float>> model = load_model(weights_directory(recipe, "chat"));
+  const std::unique_ptr<Model<float>> model = load_model(weights_directory(recipe, recipe.stages().back()));
   save_model(*model, out, WeightFormat::kBF16);
   save_tokenizer_files(Tokenizer::load(recipe.tokenizer_path()), ChatTemplate::deepseek(), out);
   const Json generation = {{"_from_model_config", true},

@@ -13,7 +13,7 @@ namespace shenhong {
 // Corpora -> tokenizer, shards, dialogues and their shards. Returns the report as Markdown.
 std::string run_data_stage(const Recipe& recipe);
 
-// "pretrain" or "chat"; the chat stage starts from the pretrained weights. Error(kInterrupted)
+// One of recipe.stages(), each of which starts from the weights of the one before. Error(kInterrupted)
 // after SIGTERM or SIGINT, with everything saved; Error(kDiverged) when the loss guard gave up.
 // Returns the validation at the end.
 std::vector<ValidationLoss> run_train_stage(const Recipe& recipe, std::string_view stage);

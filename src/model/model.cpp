@@ -202,7 +202,9 @@ void Model<Real>::score(const Batch& batch, int depth, double weight, Real* dh, 
     parallel_ranges(rows, 8, [&](int64_t first, int64_t last) {
       for (int64_t r = first; r < last; ++r) {
         const int64_t n = begin + r;
-        const int target = batch.targets[n / T * row + n % T + depth];
+        const size_t place = size_t(n / T * row + n % T + depth);
+        const int target = batch.targets[place];
+        const Real own_weight = batch.weights.empty() ? Real(1) : Real(batch.weights[place]);
         Real* logits_row = logits_.data() + r * V;
         if (target == Batch::kIgnore) {
           if (dh) std::fill_n(logits_row, V, Real(0));
@@ -210,9 +212,11 @@ void Model<Real>::score(const Batch& batch, int depth, double weight, Real* dh, 
         }
         const Real target_logit = logits_row[target];
         nats[n] = double(kernels<Real>().softmax(logits_row, Real(1), V)) - double(target_logit);
+        nats[n] *= double(own_weight);
         if (!dh) continue;
         logits_row[target] -= 1;  // d nats / d logits = softmax - onehot
-        for (int v = 0; v < V; ++v) logits_row[v] *= Real(weight);
+        const Real scale = Real(weight) * own_weight;
+        for (int v = 0; v < V; ++v) logits_row[v] *= scale;
       }
     });
     if (!dh) continue;

@@ -28,10 +28,11 @@ struct Batch {
   static constexpr int kIgnore = -1;
   int B = 0, T = 0;
   std::vector<int> tokens, targets;
+  std::vector<float> weights = {};  // [B, T+P] of each target in the loss; empty: 1
 };
 
-// Sums over scored positions, in nats; divide by the counts. Index 0 is the main model, p the p-th
-// module.
+// Sums over scored positions, in nats, each times its weight; without weights, divide by the
+// counts. Index 0 is the main model, p the p-th module.
 struct LossSums {
   std::vector<double> nats;
   std::vector<int64_t> counts;

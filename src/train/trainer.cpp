@@ -33,6 +33,8 @@ void TrainConfig::validate(const std::string& where, const ModelConfig& model) c
            "{}: seq_len = {} is beyond max_position_embeddings = {}", where, seq_len,
            model.max_position_embeddings);
   SH_CHECK(mtp_weight >= 0, kUsage, "{}: mtp_weight = {}: must be at least 0", where, mtp_weight);
+  SH_CHECK(query_weight > 0 && query_weight <= 1000, kUsage,
+           "{}: query_weight = {}: want above 0, at most 1000", where, query_weight);
   schedule.validate(where + ".schedule");
   optimizer.validate(where + ".optimizer");
   balance.validate(where + ".balance", model);
@@ -98,8 +100,9 @@ std::vector<ValidationLoss> validation_loss(const std::function<LossSums(const B
 }
 
 Trainer::Trainer(const TrainConfig& config, Model<float>& model, Mixture mixture,
-                 std::vector<Windows> validation, fs::path directory)
+                 std::vector<Windows> validation, fs::path directory, const Emphasis& emphasis)
     : config_(config),
+      emphasis_(emphasis),
       model_(model),
       mixture_(std::move(mixture)),
       validation_(std::move(validation)),
@@ -116,27 +119,30 @@ void Trainer::fill(Batch& batch) {
     mixture_.next(tokens, learn);
     set_row(batch, row, tokens, learn);
   }
+  if (emphasis_.weight != 1) emphasize(emphasis_, batch);
 }
 
 Trainer::StepResult Trainer::train_step() {
   const int P = model_.config().num_nextn_predict_layers,
             micro_batches = config_.batch / config_.micro_batch;
   std::vector<Batch> batches;
-  int64_t scored = 0;  // positions of the whole step that are learnt: every one weighs the same
+  double scored = 0;  // weights of the whole step's positions that are learnt
   for (int m = 0; m < micro_batches; ++m) {
     batches.push_back(empty_batch(config_.micro_batch, config_.seq_len, P));
     fill(batches.back());
-    for (int row = 0; row < config_.micro_batch; ++row) {
-      const auto begin = batches.back().targets.begin() + row * (config_.seq_len + P);
-      scored += std::count_if(begin, begin + config_.seq_len,
-                              [](int target) { return target != Batch::kIgnore; });
-    }
+    const Batch& batch = batches.back();
+    for (int row = 0; row < config_.micro_batch; ++row)
+      for (int i = 0; i < config_.seq_len; ++i) {
+        const size_t at = size_t(row * (config_.seq_len + P) + i);
+        if (batch.targets[at] != Batch::kIgnore)
+          scored += batch.weights.empty() ? 1 : double(batch.weights[at]);
+      }
   }
 
   model_.zero_gradients();
   model_.clear_router_loads();
   StepResult result;
-  const double weight = scored > 0 ? 1.0 / double(scored) : 0;
+  const double weight = scored > 0 ? 1.0 / scored : 0;
   for (const Batch& batch : batches) {
     const LossSums sums =
         model_.forward_backward(batch, weight, P > 0 ? weight * config_.mtp_weight / P : 0);

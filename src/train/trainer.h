@@ -19,6 +19,7 @@
 #include "model/model.h"
 #include "train/balance.h"
 #include "train/checkpoint.h"
+#include "train/emphasis.h"
 #include "train/guard.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
@@ -31,6 +32,7 @@ struct TrainConfig {
   int micro_batch = 16;  // sequences whose activations exist at one time; divides batch
   int seq_len = 256;
   double mtp_weight = 0.1;
+  double query_weight = 1;
   int log_every = 10, validate_every = 200, save_every = 200;
   int keep_checkpoints = 2;
   int validation_windows = 64;
@@ -47,6 +49,8 @@ struct TrainConfig {
     v("micro_batch", micro_batch, "sequences whose activations exist at one time; divides batch");
     v("seq_len", seq_len, "tokens per sequence");
     v("mtp_weight", mtp_weight, "weight of the multi-token-prediction losses (V3: 0.3, then 0.1)");
+    v("query_weight", query_weight,
+      "weight in the loss of a look-up's query, whom and what is asked; the rest weighs 1");
     v("log_every", log_every, "steps between log lines");
     v("validate_every", validate_every, "steps between validations; the end validates anyway");
     v("save_every", save_every, "steps between checkpoints; the end saves anyway");
@@ -81,8 +85,9 @@ class Trainer {
  public:
   // `model` is fresh or holds the weights that this stage starts from; a checkpoint in `directory`
   // replaces them. `validation` windows are seq_len + 1 long, the mixture's seq_len + modules + 1.
+  // `emphasis` is of training alone, not of validation.
   Trainer(const TrainConfig& config, Model<float>& model, Mixture mixture,
-          std::vector<Windows> validation, fs::path directory);
+          std::vector<Windows> validation, fs::path directory, const Emphasis& emphasis = {});
 
   // Trains to the last step, or until `stop` becomes true: then the current step is finished, saved
   // and kInterrupted returned. Error(kUsage) when the checkpoint belongs to other settings.
@@ -107,6 +112,7 @@ class Trainer {
   void resume();
 
   TrainConfig config_;
+  Emphasis emphasis_;
   Model<float>& model_;
   Mixture mixture_;
   std::vector<Windows> validation_;

@@ -159,5 +159,34 @@ TEST(Model, ignored_targets_change_neither_loss_nor_gradient) {
   });
 }
 
+// Weights are small integers, so the sums over single targets say exactly what the whole should be.
+TEST(Model, a_weighted_loss_is_the_sum_of_its_targets_each_as_often_as_it_weighs) {
+  const ModelConfig config = toy_config();
+  Model<double> model(config);
+  model.initialize(3);
+  model.allocate_gradients();
+  Batch batch = toy_batch(config, 2, 5);
+  for (size_t i = 0; i < batch.targets.size(); ++i) batch.weights.push_back(float(i % 3));
+  const auto gradients = [&](const Batch& b) {
+    std::vector<double> all{model.forward_backward(b, 0.1, 0.03).nats[0]};
+    model.for_each_parameter(
+        [&](Parameter<double>& p) { all.insert(all.end(), p.grad.begin(), p.grad.end()); });
+    model.zero_gradients();
+    return all;
+  };
+  const std::vector<double> weighted = gradients(batch);
+  std::vector<double> sum(weighted.size(), 0);
+  for (size_t i = 0; i < batch.targets.size(); ++i) {
+    Batch single = batch;
+    single.weights.clear();
+    for (size_t j = 0; j < batch.targets.size(); ++j)
+      if (j != i) single.targets[j] = Batch::kIgnore;
+    const std::vector<double> one = gradients(single);
+    for (size_t k = 0; k < sum.size(); ++k) sum[k] += double(batch.weights[i]) * one[k];
+  }
+  for (size_t k = 0; k < sum.size(); ++k)
+    ASSERT_NEAR(weighted[k], sum[k], 1e-12 + 1e-9 * std::abs(sum[k])) << k;
+}
+
 }  // namespace
 }  // namespace shenhong
