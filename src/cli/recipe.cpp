@@ -11,8 +11,16 @@ void ChatConfig::validate(const std::string& where, const ModelConfig& model) co
 }
 
 std::vector<std::string_view> Recipe::stages() const {
-  if (refine) return {"pretrain", "chat", "refine"};
-  return {"pretrain", "chat"};
+  std::vector<std::string_view> stages = {"pretrain", "chat"};
+  if (refine) stages.push_back("refine");
+  if (drafts) stages.push_back("drafts");
+  return stages;
+}
+
+const ChatConfig& Recipe::chat_stage(std::string_view stage) const {
+  if (stage == "refine") return refine.value();
+  if (stage == "drafts") return drafts.value();
+  return chat;
 }
 
 Recipe load_recipe(const fs::path& path) {
@@ -25,10 +33,10 @@ Recipe load_recipe(const fs::path& path) {
     SH_CHECK(
         section == "data" || section == "model" || section == "pretrain" ||
             section == "dialogues" || section == "lookups" || section == "chat" ||
-            section == "refine" || section == "eval",
+            section == "refine" || section == "drafts" || section == "eval",
         kUsage,
         "{}: unknown section [{}]; known: data, model, pretrain, dialogues, lookups, chat, refine, "
-        "eval",
+        "drafts, eval",
         where, section);
   for (const char* section : {"data", "model", "pretrain"})
     SH_CHECK(json.contains(section), kUsage, "{}: has no section [{}]", where, section);
@@ -44,12 +52,19 @@ Recipe load_recipe(const fs::path& path) {
   read("pretrain", recipe.pretrain);
   read("chat", recipe.chat);
   if (json.contains("refine")) read("refine", recipe.refine.emplace());
+  if (json.contains("drafts")) read("drafts", recipe.drafts.emplace());
   read("dialogues", recipe.dialogues);
   read("lookups", recipe.lookups);
   read("eval", recipe.eval);
   recipe.pretrain.validate(where + " [pretrain]", recipe.model);
   recipe.chat.validate(where + " [chat]", recipe.model);
   if (recipe.refine) recipe.refine->validate(where + " [refine]", recipe.model);
+  if (recipe.drafts) {
+    ModelConfig finished = recipe.model;
+    finished.num_nextn_predict_layers = recipe.drafts->modules;
+    finished.validate(where + " [drafts]");
+    recipe.drafts->validate(where + " [drafts]", finished);
+  }
   return recipe;
 }
 

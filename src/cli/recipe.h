@@ -7,6 +7,7 @@
 //   [lookups]    chat data made from a knowledge graph  -> data/NAME/lookups
 //   [chat]       the second stage                       -> runs/NAME/chat
 //   [refine]     the third, may be absent: chat again   -> runs/NAME/refine
+//   [drafts]     the last, may be absent: MTP modules   -> runs/NAME/drafts
 //   [eval]       what the report measures               -> runs/NAME/report.md, runs/NAME/model
 #pragma once
 
@@ -38,6 +39,23 @@ struct ChatConfig : TrainConfig {
   void validate(const std::string& where, const ModelConfig& model) const;
 };
 
+// The last stage: modules that predict the token after the next, for drafts, trained above weights
+// that stay as they are, so that what the model says does not change.
+struct DraftsConfig : ChatConfig {
+  int modules = 1;
+
+  DraftsConfig() {
+    learn = "modules";
+    mtp_weight = 1;
+  }
+
+  template <class Visit>
+  void fields(Visit&& v) {
+    ChatConfig::fields(v);
+    v("modules", modules, "num_nextn_predict_layers of the finished model");
+  }
+};
+
 struct EvalConfig {
   int poems = 200;
   int facts = 0;
@@ -60,6 +78,7 @@ struct Recipe {
   TrainConfig pretrain;
   ChatConfig chat;
   std::optional<ChatConfig> refine;
+  std::optional<DraftsConfig> drafts;
   DialogueConfig dialogues;
   LookupConfig lookups;
   EvalConfig eval;
@@ -67,9 +86,7 @@ struct Recipe {
   // In their order.
   std::vector<std::string_view> stages() const;
   // Of a stage after the first.
-  const ChatConfig& chat_stage(std::string_view stage) const {
-    return stage == "refine" ? refine.value() : chat;
-  }
+  const ChatConfig& chat_stage(std::string_view stage) const;
   fs::path data_directory() const { return fs::path("data") / name; }
   fs::path dialogue_directory() const { return data_directory() / "dialogues"; }
   fs::path lookup_directory() const { return data_directory() / "lookups"; }

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <csignal>
 #include <iterator>
+#include <map>
 
 #include "cli/evaluate.h"
 #include "cli/model_card.h"
@@ -107,6 +108,21 @@ Emphasis query_emphasis(const Recipe& recipe, double weight) {
   return {tokenizer.token_id(kKgEntity).value(), tokenizer.token_id(kKgEnd).value(), weight};
 }
 
+// The same model with `modules` fresh prediction modules.
+std::unique_ptr<Model<float>> with_modules(const Model<float>& trunk, int modules, uint64_t seed) {
+  ModelConfig config = trunk.config();
+  config.num_nextn_predict_layers = modules;
+  auto model = std::make_unique<Model<float>>(config);
+  model->initialize(seed);
+  std::map<std::string_view, const Parameter<float>*> known;
+  trunk.for_each_parameter([&](const Parameter<float>& p) { known[p.name] = &p; });
+  model->for_each_parameter([&](Parameter<float>& p) {
+    const auto old = known.find(p.name);
+    if (old != known.end()) std::ranges::copy(old->second->value, p.value.begin());
+  });
+  return model;
+}
+
 fs::path weights_directory(const Recipe& recipe, std::string_view stage) {
   return recipe.run_directory() / stage / "weights";
 }
@@ -167,6 +183,7 @@ std::vector<ValidationLoss> run_train_stage(const Recipe& recipe, std::string_vi
   std::unique_ptr<Model<float>> model;
   if (!first) {
     model = load_model(weights_directory(recipe, *(at - 1)));
+    if (stage == "drafts") model = with_modules(*model, recipe.drafts->modules, config.seed);
   } else {
     model = std::make_unique<Model<float>>(model_config(recipe));
     model->initialize(config.seed);
@@ -221,7 +238,8 @@ void print_validation(const std::vector<ValidationLoss>& losses, bool as_json) {
 
 Json run_export_stage(const Recipe& recipe) {
   const fs::path out = recipe.model_directory();
-  const std::unique_ptr<Model<float>> model = load_model(weights_directory(recipe, recipe.stages().back()));
+  const std::unique_ptr<Model<float>> model =
+      load_model(weights_directory(recipe, recipe.stages().back()));
   save_model(*model, out, WeightFormat::kBF16);
   save_tokenizer_files(Tokenizer::load(recipe.tokenizer_path()), ChatTemplate::deepseek(), out);
   const Json generation = {{"_from_model_config", true},

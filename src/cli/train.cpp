@@ -17,7 +17,7 @@ void add_train(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("train", "one stage of training; resumes by itself");
   verb->add_option("recipe", options->recipe, "the recipe, a TOML file")->required();
   verb->add_option("--stage", options->stage, "which stage")
-      ->check(CLI::IsMember({"pretrain", "chat", "refine"}))
+      ->check(CLI::IsMember({"pretrain", "chat", "refine", "drafts"}))
       ->capture_default_str();
   verb->add_flag("--json", options->json, "print the final validation as one JSON object");
   verb->footer(

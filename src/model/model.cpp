@@ -160,26 +160,47 @@ LossSums Model<Real>::evaluate(const Batch& batch) {
 template <class Real>
 LossSums Model<Real>::forward_backward(const Batch& batch, double main_weight, double mtp_weight) {
   forward(batch);
-  const int B = batch.B, T = batch.T, L = config_.num_hidden_layers,
-            P = config_.num_nextn_predict_layers;
-  const int64_t size = int64_t(B) * T * config_.hidden_size;
-  // dh[p] is the gradient by the output of depth p; module p adds to that of depth p-1.
+  const int P = config_.num_nextn_predict_layers;
+  const int64_t size = int64_t(batch.B) * batch.T * config_.hidden_size;
   std::vector<Buffer<Real>> dh(P + 1);
   LossSums sums;
   for (int p = 0; p <= P; ++p) {
     dh[p].resize_zero(size);
     score(batch, p, p == 0 ? main_weight : mtp_weight, dh[p].data(), sums);
   }
-  Buffer<Real> dembedding;
-  for (int p = P; p >= 1; --p) {
-    dembedding.resize_zero(size);
-    mtp[p - 1].backward(dh[p].data(), stream(p - 1).data(), embedding_[p - 1].data(),
-                        dh[p - 1].data(), dembedding.data(), B, T, rope_);
-    embed_backward(batch, p, dembedding);
-  }
-  for (int l = L - 1; l >= 0; --l) layers[l].backward(x_[l].data(), dh[0].data(), B, T, rope_);
+  modules_backward(batch, dh);
+  for (int l = config_.num_hidden_layers - 1; l >= 0; --l)
+    layers[l].backward(x_[l].data(), dh[0].data(), batch.B, batch.T, rope_);
   embed_backward(batch, 0, dh[0]);
   return sums;
+}
+
+template <class Real>
+LossSums Model<Real>::forward_backward_modules(const Batch& batch, double mtp_weight) {
+  forward(batch);
+  const int P = config_.num_nextn_predict_layers;
+  const int64_t size = int64_t(batch.B) * batch.T * config_.hidden_size;
+  std::vector<Buffer<Real>> dh(P + 1);
+  LossSums sums;
+  dh[0].resize_zero(size);
+  score(batch, 0, 0, nullptr, sums);
+  for (int p = 1; p <= P; ++p) {
+    dh[p].resize_zero(size);
+    score(batch, p, mtp_weight, dh[p].data(), sums);
+  }
+  modules_backward(batch, dh);
+  return sums;
+}
+
+template <class Real>
+void Model<Real>::modules_backward(const Batch& batch, std::vector<Buffer<Real>>& dh) {
+  Buffer<Real> dembedding;
+  for (int p = config_.num_nextn_predict_layers; p >= 1; --p) {
+    dembedding.resize_zero(dh[p].size());
+    mtp[p - 1].backward(dh[p].data(), stream(p - 1).data(), embedding_[p - 1].data(),
+                        dh[p - 1].data(), dembedding.data(), batch.B, batch.T, rope_);
+    embed_backward(batch, p, dembedding);
+  }
 }
 
 template <class Real>

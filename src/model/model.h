@@ -68,6 +68,9 @@ class Model {
   // Forward and backward of  Σ main nats · main_weight + Σ_p Σ module nats · mtp_weight. Adds to
   // gradients.
   LossSums forward_backward(const Batch& batch, double main_weight, double mtp_weight);
+  // The same of the modules alone, above a trunk that stays as it is: what is not a module's own
+  // gets no gradient that means anything.
+  LossSums forward_backward_modules(const Batch& batch, double mtp_weight);
 
   // logits [B, T, V] of the main model (depth 0) or of module `depth`; for tests and small inputs.
   void logits(const Batch& batch, int depth, Buffer<Real>& out);
@@ -91,6 +94,8 @@ class Model {
   void embed(const Batch& batch, int shift, Buffer<Real>& out) const;
   void embed_backward(const Batch& batch, int shift, const Buffer<Real>& dx);
   void forward(const Batch& batch);
+  // From the losses' gradients dh[0..P] down to the trunk's output, which adds up in dh[0].
+  void modules_backward(const Batch& batch, std::vector<Buffer<Real>>& dh);
   // Output of depth p before its norm: the trunk's for 0, module p's otherwise. [N,D]
   const Buffer<Real>& stream(int p) const { return p == 0 ? x_.back() : h_[p - 1]; }
   // Appends the loss of one depth to `sums`. With dh, also runs the backward pass of

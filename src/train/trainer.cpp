@@ -35,6 +35,10 @@ void TrainConfig::validate(const std::string& where, const ModelConfig& model) c
   SH_CHECK(mtp_weight >= 0, kUsage, "{}: mtp_weight = {}: must be at least 0", where, mtp_weight);
   SH_CHECK(query_weight > 0 && query_weight <= 1000, kUsage,
            "{}: query_weight = {}: want above 0, at most 1000", where, query_weight);
+  SH_CHECK(learn == "all" || learn == "modules", kUsage, "{}: learn = {}: want all or modules",
+           where, learn);
+  SH_CHECK(learn == "all" || model.num_nextn_predict_layers > 0, kUsage,
+           "{}: learn = modules, but num_nextn_predict_layers = 0: there are none", where);
   schedule.validate(where + ".schedule");
   optimizer.validate(where + ".optimizer");
   balance.validate(where + ".balance", model);
@@ -43,9 +47,14 @@ void TrainConfig::validate(const std::string& where, const ModelConfig& model) c
 
 namespace {
 
-std::vector<Parameter<float>*> parameters_of(Model<float>& model) {
+std::vector<Parameter<float>*> learnt_parameters(Model<float>& model, bool modules_alone) {
   std::vector<Parameter<float>*> parameters;
-  model.for_each_parameter([&](Parameter<float>& p) { parameters.push_back(&p); });
+  const auto add = [&](Parameter<float>& p) { parameters.push_back(&p); };
+  if (modules_alone) {
+    for (Mtp<float>& module : model.mtp) Mtp<float>::for_each_parameter(module, add);
+  } else {
+    model.for_each_parameter(add);
+  }
   return parameters;
 }
 
@@ -107,9 +116,19 @@ Trainer::Trainer(const TrainConfig& config, Model<float>& model, Mixture mixture
       mixture_(std::move(mixture)),
       validation_(std::move(validation)),
       directory_(std::move(directory)),
-      optimizer_((model.allocate_gradients(), config.optimizer), parameters_of(model)),
+      optimizer_((model.allocate_gradients(), config.optimizer),
+                 learnt_parameters(model, modules_alone())),
       balancer_(config.balance, model.config().num_experts_per_tok),
       guard_(config.guard) {}
+
+std::vector<RouterStatistics<float>> Trainer::routers() {
+  std::vector<RouterStatistics<float>> all = model_.routers();
+  if (!modules_alone()) return all;
+  const auto of_modules = std::ranges::count_if(
+      model_.mtp, [](const Mtp<float>& module) { return module.block.moe.has_value(); });
+  all.erase(all.begin(), all.end() - of_modules);
+  return all;
+}
 
 void Trainer::fill(Batch& batch) {
   const int P = model_.config().num_nextn_predict_layers;
@@ -144,20 +163,21 @@ Trainer::StepResult Trainer::train_step() {
   StepResult result;
   const double weight = scored > 0 ? 1.0 / scored : 0;
   for (const Batch& batch : batches) {
-    const LossSums sums =
-        model_.forward_backward(batch, weight, P > 0 ? weight * config_.mtp_weight / P : 0);
-    balancer_.observe(model_.routers());
+    const double mtp_weight = P > 0 ? weight * config_.mtp_weight / P : 0;
+    const LossSums sums = modules_alone() ? model_.forward_backward_modules(batch, mtp_weight)
+                                          : model_.forward_backward(batch, weight, mtp_weight);
+    balancer_.observe(routers());
     result.loss += sums.nats[0] * weight;
     for (int p = 1; p <= P; ++p) result.mtp_loss += sums.nats[p] * weight / P;
   }
-  max_vio_ = max_violation(model_.routers());
+  max_vio_ = max_violation(routers());
 
   result.lr = learning_rate(config_.schedule, step_, config_.steps);
   result.gradient_norm = optimizer_.gradient_norm();
   const LossGuard::Judgement judgement = guard_.judge(result.loss, result.gradient_norm);
   if (judgement.verdict == LossGuard::Verdict::kGood) {
     optimizer_.step(result.lr, optimizer_.clip_scale(result.gradient_norm));
-    balancer_.update(model_.routers());
+    balancer_.update(routers());
   } else {
     balancer_.discard();
     result.skipped = judgement.reason;

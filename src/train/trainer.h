@@ -33,6 +33,7 @@ struct TrainConfig {
   int seq_len = 256;
   double mtp_weight = 0.1;
   double query_weight = 1;
+  std::string learn = "all";
   int log_every = 10, validate_every = 200, save_every = 200;
   int keep_checkpoints = 2;
   int validation_windows = 64;
@@ -51,6 +52,8 @@ struct TrainConfig {
     v("mtp_weight", mtp_weight, "weight of the multi-token-prediction losses (V3: 0.3, then 0.1)");
     v("query_weight", query_weight,
       "weight in the loss of a look-up's query, whom and what is asked; the rest weighs 1");
+    v("learn", learn,
+      "all, or modules: the prediction modules alone, above weights that stay as they are");
     v("log_every", log_every, "steps between log lines");
     v("validate_every", validate_every, "steps between validations; the end validates anyway");
     v("save_every", save_every, "steps between checkpoints; the end saves anyway");
@@ -105,6 +108,9 @@ class Trainer {
     bool diverged = false;
   };
   StepResult train_step();
+  bool modules_alone() const { return config_.learn == "modules"; }
+  // Of what is trained.
+  std::vector<RouterStatistics<float>> routers();
   void fill(Batch& batch);
   void validate();
   TensorGroups tensors();

@@ -188,5 +188,28 @@ TEST(Model, a_weighted_loss_is_the_sum_of_its_targets_each_as_often_as_it_weighs
     ASSERT_NEAR(weighted[k], sum[k], 1e-12 + 1e-9 * std::abs(sum[k])) << k;
 }
 
+TEST(Model, modules_alone_get_the_gradients_that_they_get_beside_the_trunk) {
+  ModelConfig config = toy_config();
+  config.num_nextn_predict_layers = 2;
+  Model<double> model(config);
+  model.initialize(3);
+  model.allocate_gradients();
+  const Batch batch = toy_batch(config, 2, 9);
+  const auto gradients = [&] {
+    std::vector<double> all;
+    for (Mtp<double>& module : model.mtp)
+      Mtp<double>::for_each_parameter(module, [&](Parameter<double>& p) {
+        all.insert(all.end(), p.grad.begin(), p.grad.end());
+      });
+    model.zero_gradients();
+    return all;
+  };
+  const LossSums whole = model.forward_backward(batch, 0.1, 0.03);
+  const std::vector<double> beside = gradients();
+  const LossSums sums = model.forward_backward_modules(batch, 0.03);
+  EXPECT_EQ(gradients(), beside);
+  EXPECT_EQ(sums.nats, whole.nats);
+}
+
 }  // namespace
 }  // namespace shenhong

@@ -104,6 +104,21 @@ TEST_F(TrainerTest, one_thread_and_many_train_to_the_same_bits) {
   EXPECT_EQ(one, train("three", {}));
 }
 
+TEST_F(TrainerTest, modules_alone_leave_every_other_weight_as_it_is) {
+  config.learn = "modules";
+  config.balance.method = "sign";
+  Model<float> fresh(shape);
+  fresh.initialize(config.seed);
+  const std::vector<float> trained = train("modules", {});
+  size_t at = 0;
+  fresh.for_each_parameter([&](const Parameter<float>& p) {
+    const bool same = std::equal(p.value.begin(), p.value.end(), trained.begin() + long(at));
+    EXPECT_EQ(same, !p.name.starts_with("model.layers.2.")) << p.name;
+    at += p.value.size();
+  });
+  EXPECT_EQ(trained, train("resumed", {4}));
+}
+
 TEST_F(TrainerTest, training_lowers_the_validation_loss) {
   config.steps = 1;
   train("short", {});
