@@ -12,7 +12,10 @@ constexpr int kNormRows = 16;  // per work item
 }  // namespace
 
 Decoder::Decoder(const Weights& weights)
-    : weights_(weights), attention_(weights.config()), feed_forward_(weights.config()) {}
+    : weights_(weights),
+      attention_(weights.config()),
+      feed_forward_(weights.config()),
+      ngram_lookup_(weights.config()) {}
 
 void Decoder::norm(const float* x, const Buffer<float>& gain, float* y, int C) {
   const int64_t D = gain.size();
@@ -37,8 +40,10 @@ std::span<const float> Decoder::forward(std::span<const int> tokens, KvCache& ca
     weights_.embed(tokens[c], x_.data() + int64_t(c) * D);
   }
 
+  if (config.ngram_memory.on()) cache.remember(tokens);
   for (int l = 0; l < config.num_hidden_layers; ++l) {
     const LayerWeights& layer = weights_.layers[size_t(l)];
+    if (layer.memory) ngram_lookup_.forward(*layer.memory, cache.tokens(), x_.data(), C);
     norm(x_.data(), layer.input_layernorm, normed_.data(), C);
     attention_.forward(layer.self_attn, weights_.rope(), normed_.data(), x_.data(), C, l, cache);
     norm(x_.data(), layer.post_attention_layernorm, normed_.data(), C);

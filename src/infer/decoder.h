@@ -7,6 +7,7 @@
 #include "infer/cached_attention.h"
 #include "infer/feed_forward.h"
 #include "infer/kv_cache.h"
+#include "infer/ngram_lookup.h"
 #include "infer/weights.h"
 
 namespace shenhong {
@@ -28,6 +29,7 @@ class Decoder {
   const Weights& weights_;
   CachedAttention attention_;
   FeedForward feed_forward_;
+  NgramLookup ngram_lookup_;
   Activations head_in_;
   Buffer<float> x_, normed_, rstd_, logits_;
 };

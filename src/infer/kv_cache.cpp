@@ -10,6 +10,11 @@ KvCache::KvCache(const ModelConfig& config)
       row_size_(config.kv_lora_rank + config.qk_rope_head_dim),
       values_(int64_t(config.num_hidden_layers) * capacity_ * row_size_) {}
 
+void KvCache::remember(std::span<const int> next) {
+  tokens_.resize(size_t(size_));
+  tokens_.insert(tokens_.end(), next.begin(), next.end());
+}
+
 void KvCache::extend(int tokens) {
   SH_ASSERT(tokens >= 0 && tokens <= capacity_ - size_);
   size_ += tokens;

@@ -2,6 +2,9 @@
 // rotary key after its rotation, side by side (V2 report, 2.1).
 #pragma once
 
+#include <span>
+#include <vector>
+
 #include "core/buffer.h"
 #include "model/config.h"
 
@@ -24,6 +27,11 @@ class KvCache {
     return values_.data() + int64_t(layer) * capacity_ * row_size_;
   }
 
+  // The sequence's tokens, [size + C] after `remember` was given the C that come next; kept only
+  // for memories of n-grams.
+  const std::vector<int>& tokens() const { return tokens_; }
+  void remember(std::span<const int> next);
+
   void extend(int tokens);
   // Forgets all but the first `tokens`, of which there must be as many.
   void truncate(int tokens);
@@ -31,6 +39,7 @@ class KvCache {
  private:
   int capacity_, row_size_, size_ = 0;
   Buffer<float> values_;
+  std::vector<int> tokens_;
 };
 
 // Bytes that one more token takes, as we keep it, and what full per-head keys and values would

@@ -25,8 +25,10 @@ Model<Real>::Model(const ModelConfig& config)
       config_(config),
       rope_(config) {
   config.validate("model");
+  memories.resize(config.num_hidden_layers);
   for (int l = 0; l < config.num_hidden_layers; ++l)
     layers.emplace_back(config, l, config.is_moe(l));
+  for (const int l : config.ngram_memory.layers) memories[l].emplace(config, l);
   if (!config.tie_word_embeddings)
     lm_head = Parameter<Real>::matrix("lm_head.weight", config.vocab_size, config.hidden_size);
   for (int p = 1; p <= config.num_nextn_predict_layers; ++p)
@@ -40,6 +42,8 @@ void visit_parameters(Self& self, Visit&& visit) {
   visit(self.embed_tokens);
   for (auto& block : self.layers)
     std::remove_cvref_t<decltype(block)>::for_each_parameter(block, visit);
+  for (auto& memory : self.memories)
+    if (memory) std::remove_cvref_t<decltype(*memory)>::for_each_parameter(*memory, visit);
   visit(self.norm);
   if (!self.config().tie_word_embeddings) visit(self.lm_head);
   for (auto& module : self.mtp)
@@ -72,7 +76,7 @@ template <class Real>
 void Model<Real>::initialize(uint64_t seed) {
   for_each_parameter([&](Parameter<Real>& p) {
     if (is_router_bias(p.name)) {
-      p.value.zero();
+      std::fill(p.value.begin(), p.value.end(), Real(Router<Real>::initial_bias(config_)));
     } else if (p.is_vector) {
       std::fill(p.value.begin(), p.value.end(), Real(1));
     } else {
@@ -92,7 +96,7 @@ void Model<Real>::allocate_gradients() {
 
 template <class Real>
 void Model<Real>::zero_gradients() {
-  for_each_parameter([](Parameter<Real>& p) { p.grad.zero(); });
+  for_each_parameter([](Parameter<Real>& p) { p.zero_gradient(); });
 }
 
 template <class Real>
@@ -137,6 +141,7 @@ void Model<Real>::forward(const Batch& batch) {
   embed(batch, 0, x_[0]);
   for (int l = 0; l < L; ++l) {
     x_[l + 1].resize(size);
+    if (memories[l]) memories[l]->forward(batch.tokens.data(), T + P, x_[l].data(), B, T);
     layers[l].forward(x_[l].data(), x_[l + 1].data(), B, T, rope_);
   }
   embedding_.resize(P);
@@ -169,8 +174,10 @@ LossSums Model<Real>::forward_backward(const Batch& batch, double main_weight, d
     score(batch, p, p == 0 ? main_weight : mtp_weight, dh[p].data(), sums);
   }
   modules_backward(batch, dh);
-  for (int l = config_.num_hidden_layers - 1; l >= 0; --l)
+  for (int l = config_.num_hidden_layers - 1; l >= 0; --l) {
     layers[l].backward(x_[l].data(), dh[0].data(), batch.B, batch.T, rope_);
+    if (memories[l]) memories[l]->backward(dh[0].data(), batch.B * batch.T);
+  }
   embed_backward(batch, 0, dh[0]);
   return sums;
 }
@@ -269,24 +276,44 @@ void Model<Real>::logits(const Batch& batch, int depth, Buffer<Real>& out) {
 }
 
 template <class Real>
+template <class Visit>
+void Model<Real>::for_each_router(Visit&& visit) {
+  for (auto& block : layers)
+    if (block.moe) visit(*block.moe, block.saved.moe.router);
+  for (auto& module : mtp)
+    if (module.block.moe) visit(*module.block.moe, module.block.saved.moe.router);
+}
+
+template <class Real>
 std::vector<RouterStatistics<Real>> Model<Real>::routers() {
   std::vector<RouterStatistics<Real>> out;
-  const auto add = [&](Block<Real>& block) {
-    if (block.moe)
-      out.push_back({&block.moe->router.bias, &block.moe->load, &block.saved.moe.router.scores});
-  };
-  for (auto& block : layers) add(block);
-  for (auto& module : mtp) add(module.block);
+  for_each_router([&](Moe<Real>& moe, typename Router<Real>::Saved& saved) {
+    out.push_back({&moe.router.bias, &moe.load, &saved.scores, &moe.tokens});
+  });
   return out;
 }
 
 template <class Real>
 void Model<Real>::clear_router_loads() {
-  const auto clear = [](Block<Real>& block) {
-    if (block.moe) std::fill(block.moe->load.begin(), block.moe->load.end(), 0);
-  };
-  for (auto& block : layers) clear(block);
-  for (auto& module : mtp) clear(module.block);
+  for_each_router([](Moe<Real>& moe, typename Router<Real>::Saved&) {
+    std::fill(moe.load.begin(), moe.load.end(), 0);
+    moe.tokens = 0;
+  });
+}
+
+template <class Real>
+void Model<Real>::set_balance_loss(const BalanceLoss& loss) {
+  for_each_router(
+      [&](Moe<Real>& moe, typename Router<Real>::Saved&) { moe.router.balance = loss; });
+}
+
+template <class Real>
+double Model<Real>::balance_loss() {
+  double sum = 0;
+  for_each_router([&](Moe<Real>& moe, typename Router<Real>::Saved& saved) {
+    sum += moe.router.loss_of(saved, int(saved.count.size()));
+  });
+  return sum;
 }
 
 template class Model<float>;

@@ -52,6 +52,13 @@ Optimizer::Optimizer(const OptimizerConfig& config,
   for (Parameter<float>* parameter : parameters) {
     if (belongs_to_balancer(*parameter)) continue;
     SH_ASSERT(parameter->grad.size() == parameter->size());
+    if (parameter->row_sparse) {
+      sparse_.push_back({parameter, {}, {}, {}});
+      sparse_.back().exp_avg.resize_zero(parameter->size());
+      sparse_.back().exp_avg_sq.resize_zero(parameter->size());
+      sparse_.back().row_updates.resize_zero(parameter->rows);
+      continue;
+    }
     if (config.method == "muon" && is_hidden_matrix(*parameter)) {
       muon_.push_back({parameter, {}});
       muon_.back().momentum.resize_zero(parameter->size());
@@ -84,6 +91,11 @@ double Optimizer::gradient_norm() const {
   });
   double total = 0;
   for (const double sum : sums) total += sum;
+  for (const SparseSlot& slot : sparse_) {
+    const Parameter<float>& p = *slot.parameter;
+    for (const int row : p.touched)
+      total += kernels<float>().sum_squares(p.grad.data() + int64_t(row) * p.cols, p.cols);
+  }
   return std::sqrt(total);
 }
 
@@ -99,6 +111,7 @@ void Optimizer::step(double lr, double gradient_scale) {
     else
       adamw(chunks_[i - muon_.size()], lr, gradient_scale);
   });
+  for (SparseSlot& slot : sparse_) sparse_adamw(slot, lr, gradient_scale);
 }
 
 void Optimizer::adamw(const Chunk& chunk, double lr, double gradient_scale) {
@@ -114,6 +127,28 @@ void Optimizer::adamw(const Chunk& chunk, double lr, double gradient_scale) {
   kernels<float>().adamw(
       slot.parameter->value.data() + chunk.begin, slot.parameter->grad.data() + chunk.begin,
       slot.exp_avg.data() + chunk.begin, slot.exp_avg_sq.data() + chunk.begin, step, chunk.size);
+}
+
+void Optimizer::sparse_adamw(SparseSlot& slot, double lr, double gradient_scale) {
+  constexpr int64_t kRows = 512;  // per work item
+  Parameter<float>& p = *slot.parameter;
+  parallel_ranges(int64_t(p.touched.size()), kRows, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int row = p.touched[size_t(i)];
+      const int64_t at = int64_t(row) * p.cols;
+      const double updates = double(++slot.row_updates[row]);
+      const AdamWStep step = {.lr = lr,
+                              .beta1 = config_.beta1,
+                              .beta2 = config_.beta2,
+                              .eps = config_.eps,
+                              .weight_decay = 0,
+                              .correction1 = 1 - std::pow(config_.beta1, updates),
+                              .correction2 = 1 - std::pow(config_.beta2, updates),
+                              .gradient_scale = gradient_scale};
+      kernels<float>().adamw(p.value.data() + at, p.grad.data() + at, slot.exp_avg.data() + at,
+                             slot.exp_avg_sq.data() + at, step, p.cols);
+    }
+  });
 }
 
 // M = μM + G;  G' = G + μM;  W = W(1 - ηλ) - η · 0.2·sqrt(max(m,n)) · orthogonalised G'.
@@ -141,6 +176,11 @@ void Optimizer::for_each_state(
   for (Slot& slot : adamw_) {
     visit(slot.parameter->name + ".exp_avg", slot.exp_avg.span());
     visit(slot.parameter->name + ".exp_avg_sq", slot.exp_avg_sq.span());
+  }
+  for (SparseSlot& slot : sparse_) {
+    visit(slot.parameter->name + ".exp_avg", slot.exp_avg.span());
+    visit(slot.parameter->name + ".exp_avg_sq", slot.exp_avg_sq.span());
+    visit(slot.parameter->name + ".row_updates", slot.row_updates.span());
   }
   for (MuonSlot& slot : muon_)
     visit(slot.parameter->name + ".momentum_buffer", slot.momentum.span());

@@ -118,8 +118,10 @@ Trainer::Trainer(const TrainConfig& config, Model<float>& model, Mixture mixture
       directory_(std::move(directory)),
       optimizer_((model.allocate_gradients(), config.optimizer),
                  learnt_parameters(model, modules_alone())),
-      balancer_(config.balance, model.config().num_experts_per_tok),
-      guard_(config.guard) {}
+      balancer_(config.balance, model.config()),
+      guard_(config.guard) {
+  model.set_balance_loss(balancer_.loss(config.batch, config.micro_batch, config.seq_len));
+}
 
 std::vector<RouterStatistics<float>> Trainer::routers() {
   std::vector<RouterStatistics<float>> all = model_.routers();
@@ -167,10 +169,12 @@ Trainer::StepResult Trainer::train_step() {
     const LossSums sums = modules_alone() ? model_.forward_backward_modules(batch, mtp_weight)
                                           : model_.forward_backward(batch, weight, mtp_weight);
     balancer_.observe(routers());
+    if (config_.balance.alpha > 0) result.balance_loss += model_.balance_loss();
     result.loss += sums.nats[0] * weight;
     for (int p = 1; p <= P; ++p) result.mtp_loss += sums.nats[p] * weight / P;
   }
   max_vio_ = max_violation(routers());
+  routed_.add(routers());
 
   result.lr = learning_rate(config_.schedule, step_, config_.steps);
   result.gradient_norm = optimizer_.gradient_norm();
@@ -187,7 +191,27 @@ Trainer::StepResult Trainer::train_step() {
   return result;
 }
 
+void RoutedTokens::add(const Balancer::Routers& routers) {
+  load.resize(routers.size());
+  tokens.resize(routers.size(), 0);
+  for (size_t i = 0; i < routers.size(); ++i) {
+    load[i].resize(routers[i].load->size(), 0);
+    for (size_t e = 0; e < load[i].size(); ++e) load[i][e] += (*routers[i].load)[e];
+    tokens[i] += *routers[i].tokens;
+  }
+}
+
+Json RoutedTokens::to_json() const {
+  Balancer::Routers all;
+  for (size_t i = 0; i < load.size(); ++i) all.push_back({nullptr, &load[i], nullptr, &tokens[i]});
+  const std::vector<double> layers = max_violation(all);
+  return {{"max_vio_global", layers.empty() ? 0 : *std::max_element(layers.begin(), layers.end())},
+          {"max_vio_layers", layers},
+          {"mean_experts", mean_experts(all)}};
+}
+
 void Trainer::validate() {
+  model_.clear_router_loads();
   validation_losses_ = validation_loss([&](const Batch& batch) { return model_.evaluate(batch); },
                                        model_.config().num_nextn_predict_layers, validation_,
                                        config_.validation_windows);
@@ -219,6 +243,11 @@ TrainOutcome Trainer::run(const std::atomic<bool>& stop) {
                  {"source", loss.source},
                  {"nats_per_token", loss.nats_per_token},
                  {"bits_per_byte", loss.bits_per_byte}});
+    RoutedTokens routed;
+    routed.add(model_.routers());
+    Json line = {{"kind", "routing"}, {"step", step_}};
+    line.update(routed.to_json());
+    log.write(line);
   };
 
   Progress progress("train", config_.steps);
@@ -240,18 +269,21 @@ TrainOutcome Trainer::run(const std::atomic<bool>& stop) {
       const double gflops = tokens_per_s * flop_per_token / 1e9;
       const double worst_vio =
           max_vio_.empty() ? 0 : *std::max_element(max_vio_.begin(), max_vio_.end());
-      log.write({{"kind", "train"},
-                 {"step", step_},
-                 {"tokens", step_ * tokens_per_step},
-                 {"loss", result.loss},
-                 {"mtp_loss", result.mtp_loss},
-                 {"lr", result.lr},
-                 {"gradient_norm", result.gradient_norm},
-                 {"max_vio", worst_vio},
-                 {"mean_experts", model_.config().num_experts_per_tok},
-                 {"tokens_per_s", tokens_per_s},
-                 {"gflops", gflops},
-                 {"share", gflops / ceiling}});
+      Json line = {{"kind", "train"},
+                   {"step", step_},
+                   {"tokens", step_ * tokens_per_step},
+                   {"loss", result.loss},
+                   {"mtp_loss", result.mtp_loss},
+                   {"lr", result.lr},
+                   {"gradient_norm", result.gradient_norm},
+                   {"max_vio", worst_vio},
+                   {"tokens_per_s", tokens_per_s},
+                   {"gflops", gflops},
+                   {"share", gflops / ceiling}};
+      if (config_.balance.alpha > 0) line["balance_loss"] = result.balance_loss;
+      line.update(routed_.to_json());
+      log.write(line);
+      routed_ = {};
       progress.update(
           step_,
           fmt::format("step {} loss {:.3f} lr {:.1e} norm {:.2f} MaxVio {:.2f} {:.0f} tokens/s "
@@ -297,6 +329,16 @@ Json settings_that_change_bits(Json config) {
   return config;
 }
 
+// Saved settings with the defaults of what was no setting yet when they were saved.
+template <class Settings>
+Json completed(const Json& saved, const std::string& where) {
+  Settings settings;
+  fields_from_json(settings, saved, where, /*strict=*/false);
+  Json all = fields_to_json(settings);
+  all.update(saved, /*merge_objects=*/true);
+  return all;
+}
+
 // "lr = 0.002, now 0.003" of the first setting that differs; empty when none does.
 std::string first_difference(const Json& was, const Json& is) {
   for (const auto& [key, value] : is.items()) {
@@ -332,9 +374,11 @@ void Trainer::resume() {
   const std::string where = checkpoint->directory().string();
   for (const char* key : {"config", "model", "mixture", "guard", "optimizer"})
     SH_CHECK(state.contains(key), kBadInput, "{}/state.json: has no '{}'", where, key);
-  for (const auto& [was, is] : {std::pair(settings_that_change_bits(state["config"]),
-                                          settings_that_change_bits(fields_to_json(config_))),
-                                std::pair(state["model"], fields_to_json(model_.config()))}) {
+  for (const auto& [was, is] :
+       {std::pair(settings_that_change_bits(completed<TrainConfig>(state["config"], where)),
+                  settings_that_change_bits(fields_to_json(config_))),
+        std::pair(completed<ModelConfig>(state["model"], where),
+                  fields_to_json(model_.config()))}) {
     const std::string difference = first_difference(was, is);
     SH_CHECK(difference.empty(), kUsage,
              "{}: was saved under other settings than this recipe's: {}; give the run another "

@@ -120,7 +120,7 @@ TEST_P(EveryArchitecture, a_few_tokens_at_once_and_one_by_one_give_the_same_bits
                         read_in_steps(decoder, apart, tokens, {20, 1})));
 }
 
-INSTANTIATE_TEST_SUITE_P(Decoder, EveryArchitecture, testing::ValuesIn(tiny_configs()),
+INSTANTIATE_TEST_SUITE_P(Decoder, EveryArchitecture, testing::ValuesIn(all_configs()),
                          [](const auto& test) { return test.param.name; });
 
 ModelConfig wide_config() {

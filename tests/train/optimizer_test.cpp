@@ -177,6 +177,67 @@ TEST(Optimizer, restored_state_continues_bit_for_bit) {
       ASSERT_EQ(straight[i].value[j], resumed[i].value[j]);
 }
 
+// Two copies of a table, one with row-sparse gradients.
+std::vector<Parameter<float>> two_tables() {
+  std::vector<Parameter<float>> out;
+  for (const bool sparse : {false, true}) {
+    out.push_back(with_gradient(Parameter<float>::matrix("embed_tokens.weight", 6, 5)));
+    out.back().row_sparse = sparse;
+    fill(out.back().value, 1);
+  }
+  return out;
+}
+
+TEST(Optimizer, a_row_sparse_table_that_is_all_read_is_a_dense_one) {
+  auto tables = two_tables();
+  Optimizer optimizer({.weight_decay = 0}, pointers_to(tables));
+  const std::vector<int> all = {0, 1, 2, 3, 4, 5};
+  for (int step = 0; step < 4; ++step) {
+    for (auto& table : tables) fill(table.grad, 20 + uint64_t(step));
+    tables[1].touch(all);
+    const double both = optimizer.gradient_norm();
+    double sum = 0;
+    for (const float g : tables[0].grad) sum += 2 * double(g) * double(g);
+    EXPECT_NEAR(both, std::sqrt(sum), 1e-6);
+    optimizer.step(0.01, 0.5);
+    for (int64_t i = 0; i < 30; ++i) EXPECT_EQ(tables[0].value[i], tables[1].value[i]);
+  }
+}
+
+TEST(Optimizer, a_row_that_nobody_read_stays_and_its_clock_stops) {
+  auto tables = two_tables();
+  Optimizer optimizer({}, pointers_to(tables));
+  const auto state = [&](const char* what) {
+    std::vector<float> found;
+    optimizer.for_each_state([&](const std::string& name, std::span<float> values) {
+      if (name == std::string("embed_tokens.weight") + what)
+        found.assign(values.begin(), values.end());
+    });
+    return found;
+  };
+  const auto read = [&](std::vector<int> rows) {
+    tables[1].zero_gradient();
+    for (const int row : rows)
+      for (int i = 0; i < 5; ++i) tables[1].grad[row * 5 + i] = float(1 + i);
+    tables[1].touch(rows);
+    optimizer.step(0.01, 1);
+  };
+  const Buffer<float> start = tables[1].value;
+  read({4, 2, 2});
+  EXPECT_EQ(tables[1].touched, (std::vector<int>{2, 4}));
+  const std::vector<float> moments = state(".exp_avg");  // of the table that is last
+  const float moved = tables[1].value[10];
+  EXPECT_NE(moved, start[10]);
+  EXPECT_NEAR(moved, start[10] - 0.01f, 1e-5);  // Adam's first step, without decay
+  for (int pause = 0; pause < 3; ++pause) read({4});
+  EXPECT_EQ(tables[1].value[10], moved);
+  EXPECT_EQ(state(".row_updates"), (std::vector<float>{0, 0, 1, 0, 4, 0}));
+  for (int i = 10; i < 15; ++i) EXPECT_EQ(state(".exp_avg")[size_t(i)], moments[size_t(i)]);
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(tables[1].value[i], start[i]);
+  read({2});  // goes on as if the pause had not been
+  EXPECT_NEAR(tables[1].value[10], moved - 0.01f, 1e-5);
+}
+
 TEST(Optimizer, impossible_settings_are_refused) {
   const OptimizerConfig bad[] = {
       {.method = "sgd"},         {.beta1 = 1}, {.beta2 = -1},          {.eps = 0},
