@@ -20,8 +20,38 @@ float descending(std::vector<float>& values, int64_t rank) {
   return *at;
 }
 
+// Between the largest ones as if they were continuous: position 2.5 lies between the second and the
+// third; reorders `values`.
+float descending_at(std::vector<float>& values, double position) {
+  const double last = double(values.size()) - 1, at = std::clamp(position - 1, 0.0, last);
+  const int64_t rank = int64_t(at);
+  const float high = descending(values, rank);
+  if (double(rank) == at) return high;
+  const float low = *std::max_element(values.begin() + rank + 1, values.end());
+  return high + float(at - double(rank)) * (low - high);
+}
+
 double mean_load(const std::vector<int64_t>& load) {
   return double(std::accumulate(load.begin(), load.end(), int64_t(0))) / double(load.size());
+}
+
+// Prices and thresholds can move together for long, one up, the others down, with no choice changed
+// but at the caps. One shift of all thresholds that gives `mean` experts goes that way at once:
+// only the experts from rank `fewest` to `most` of a token's margins are open.
+void shift_to_mean(const float* s, int64_t N, double mean, int fewest, int most,
+                   std::vector<float>& beta) {
+  const int64_t E = int64_t(beta.size()), places = most - fewest;
+  std::vector<float> margins(size_t(N * places));
+  parallel_ranges(N, 512, [&](int64_t begin, int64_t end) {
+    std::vector<float> row(E);
+    for (int64_t t = begin; t < end; ++t) {
+      for (int64_t i = 0; i < E; ++i) row[i] = s[t * E + i] - beta[i];
+      std::partial_sort(row.begin(), row.begin() + most, row.end(), std::greater<>());
+      std::copy_n(row.begin() + fewest, places, margins.begin() + t * places);
+    }
+  });
+  const float shift = descending_at(margins, double(N) * (mean - fewest) + 0.5);
+  for (float& b : beta) b += shift;
 }
 
 // `wanted` is the load that an expert should have.
@@ -116,9 +146,14 @@ void Balancer::observe_quantiles(const RouterStatistics<float>& router, Layer& l
     parallel_for(E, [&](int64_t i) {
       std::vector<float> column(N);
       for (int64_t t = 0; t < N; ++t) column[t] = s[t * E + i] - alpha[t];
-      beta[i] = descending(column, int64_t(double(N) * mean_experts_ / double(E)));
+      // Fresh tokens pass the p-th largest of N with probability p / (N+1).
+      const double share = mean_experts_ / double(E);
+      beta[i] = by_threshold_ ? descending_at(column, double(N + 1) * share)
+                              : descending(column, int64_t(double(N) * share));
     });
   }
+  if (by_threshold_ && min_experts_ < max_experts_)
+    shift_to_mean(s, N, mean_experts_, min_experts_, max_experts_, beta);
   layer.bias_sum.resize(E);
   for (int64_t i = 0; i < E; ++i) layer.bias_sum[i] -= double(beta[i]);
   ++layer.micro_batches;
