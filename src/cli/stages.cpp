@@ -182,7 +182,7 @@ std::vector<ValidationLoss> run_train_stage(const Recipe& recipe, std::string_vi
   const bool first = at == stages.begin();
   const TrainConfig& config = first ? recipe.pretrain : recipe.chat_stage(stage);
   const fs::path directory = recipe.run_directory() / stage;
-  const fs::path start = first ? "" : weights_directory(recipe, *(at - 1));
+  const fs::path start = first ? fs::path() : weights_directory(recipe, *(at - 1));
   ModelConfig form = first ? model_config(recipe) : read_model_config(start);
   if (stage == "drafts") form.num_nextn_predict_layers = recipe.drafts->modules;
   check_memory(fmt::format("{} [{}]", recipe.path.string(), stage), config, form,

@@ -49,9 +49,9 @@ head -c 100000 broken/model.safetensors >t && mv t broken/model.safetensors
 expect 3 "model.safetensors" "$shenhong" generate --model broken 你好
 
 "$shenhong" data recipes/nano.toml >/dev/null 2>&1
-sed 's/^batch = 8/batch = 4194304/; s/^micro_batch = 8/micro_batch = 4194304/' recipes/nano.toml >recipes/large.toml
+sed 's/^batch = 8/batch = 65536/; s/^micro_batch = 8/micro_batch = 65536/' recipes/nano.toml >recipes/large.toml
 ln -s nano data/large
-expect 4 "recipes/large.toml [pretrain]: micro_batch = 4194304 of batch = 4194304 needs about" "$shenhong" train recipes/large.toml
+expect 4 "recipes/large.toml [pretrain]: micro_batch = 65536 of batch = 65536 needs about" "$shenhong" train recipes/large.toml
 expect 4 "fits and needs" "$shenhong" train recipes/large.toml
 sed 's/^n_routed_experts = 8/&\nrouting = {max_experts = 3}/' recipes/nano.toml >recipes/form.toml
 expect 3 "routing.max_experts = 3: only with routing.method = 'threshold'" "$shenhong" train recipes/form.toml
