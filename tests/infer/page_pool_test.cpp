@@ -150,27 +150,21 @@ TEST(Sequence, pages_that_nobody_uses_stay_until_their_memory_is_wanted) {
   EXPECT_EQ(shared(1000), kPageTokens) << "the end of a prompt goes before its beginning";
 }
 
-// A follower remembers which page it was read after, not where that lay.
-TEST(Sequence, a_page_that_came_to_hold_something_else_has_no_followers) {
+// A follower remembers what it was read after, not in which page that lay.
+TEST(PagePool, a_page_that_came_to_hold_something_else_has_no_followers) {
   PagePool pool = pool_of(2);
-  {
-    Sequence s(pool, tokens_from(0, 2 * kPageTokens));
-    read_all(s);
-  }
-  {
-    Sequence holds_the_second(pool, tokens_from(0, 2 * kPageTokens + 1));
-    holds_the_second.share();
-    ASSERT_EQ(holds_the_second.pages().size(), 2u);
-  }
-  // Takes the page of the second half, then that of the first, for itself.
-  Sequence other(pool, tokens_from(1000, kPageTokens));
-  read_all(other);
-  std::vector<int> mixed = tokens_from(1000, kPageTokens);
-  const std::vector<int> second = tokens_from(kPageTokens, kPageTokens + 1);
-  mixed.insert(mixed.end(), second.begin(), second.end());
-  Sequence s(pool, mixed);
-  s.share();
-  EXPECT_EQ(s.shared(), kPageTokens);
+  const std::vector<int> a = tokens_from(0, kPageTokens), b = tokens_from(100, kPageTokens),
+                         c = tokens_from(200, kPageTokens);
+  const int first = *pool.take(), second = *pool.take();
+  pool.publish(first, {}, a);
+  pool.publish(second, first, b);
+  pool.release(first);
+  pool.release(second);
+  ASSERT_EQ(pool.take(), first) << "unused for longest";
+  pool.publish(first, {}, c);
+  EXPECT_FALSE(pool.find({}, a));
+  EXPECT_FALSE(pool.find(first, b));
+  EXPECT_EQ(pool.find({}, c), first);
 }
 
 TEST(Sequence, without_room_nothing_is_taken) {
