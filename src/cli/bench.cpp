@@ -1,5 +1,7 @@
 // shenhong bench train | decode | prefill: how fast this machine runs a model, beside its measured
-// ceilings.
+// ceilings. bench_serve.cpp has the fourth.
+#include "cli/bench.h"
+
 #include <CLI/CLI.hpp>
 
 #include <sys/resource.h>
@@ -21,6 +23,22 @@
 #include "train/optimizer.h"
 
 namespace shenhong {
+
+void print_figures(const Json& figures, bool as_json) {
+  if (as_json) {
+    std::puts(dump_json(figures).c_str());
+    return;
+  }
+  for (const auto& [key, value] : figures.items()) fmt::print("{:20} {}\n", key, dump_json(value));
+}
+
+std::vector<int> random_prompt(const ModelConfig& config, int count, uint64_t seed) {
+  std::vector<int> tokens;
+  for (int i = 0; i < count; ++i)
+    tokens.push_back(int(uniform_below(uint64_t(config.vocab_size), seed, 1, uint64_t(i))));
+  return tokens;
+}
+
 namespace {
 
 double seconds(const std::function<void()>& run) {
@@ -38,14 +56,6 @@ double peak_rss_mib() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return double(usage.ru_maxrss) / 1024;
-}
-
-void print(const Json& json, bool as_json) {
-  if (as_json) {
-    std::puts(dump_json(json).c_str());
-    return;
-  }
-  for (const auto& [key, value] : json.items()) fmt::print("{:20} {}\n", key, dump_json(value));
 }
 
 struct TrainOptions {
@@ -91,14 +101,14 @@ void bench_train(const TrainOptions& options) {
   }
   const double tokens_per_s = tokens / median(times), ceiling = median(ceilings);
   const double gflops = tokens_per_s * training_flop_per_token(config, options.seq_len) / 1e9;
-  print({{"tokens_per_s", tokens_per_s},
-         {"gflops", gflops},
-         {"ceiling_gflops", ceiling},
-         {"share", gflops / ceiling},
-         {"peak_rss_mib", peak_rss_mib()},
-         {"threads", thread_count()},
-         {"kernels", kernels<float>().name}},
-        options.json);
+  print_figures({{"tokens_per_s", tokens_per_s},
+                 {"gflops", gflops},
+                 {"ceiling_gflops", ceiling},
+                 {"share", gflops / ceiling},
+                 {"peak_rss_mib", peak_rss_mib()},
+                 {"threads", thread_count()},
+                 {"kernels", kernels<float>().name}},
+                options.json);
 }
 
 struct DecodeOptions {
@@ -111,41 +121,33 @@ struct DecodeOptions {
 // then decode `tokens` greedily. Weights alone are loaded, so any model form will do.
 struct Decoding {
   explicit Decoding(const DecodeOptions& options)
-      : weights(load_weights(find_model(options.model))),
-        decoder(*weights),
-        cache(weights->config()) {
-    SH_CHECK(options.prompt + options.tokens < cache.capacity(), kUsage,
+      : weights(load_weights(find_model(options.model))), decoder(*weights) {
+    const int length = options.prompt + options.tokens;
+    SH_CHECK(length < weights->config().max_position_embeddings, kUsage,
              "--prompt {} and --tokens {} do not fit the context of {}", options.prompt,
-             options.tokens, cache.capacity());
+             options.tokens, weights->config().max_position_embeddings);
+    PagePool pool(weights->config(), cache_bytes(weights->config(), length));
     for (int r = -1; r < options.repeats; ++r) {  // the first one warms up
-      cache.truncate(0);
-      const double read = seconds([&] { read_prompt(options.prompt, uint64_t(r + 2)); });
-      const double decoded = seconds([&] { decode(options.tokens); });
+      Sequence sequence(pool, random_prompt(weights->config(), options.prompt, uint64_t(r + 2)));
+      const double read = seconds([&] {
+        while (sequence.pending() > 0)
+          logits = decoder.forward(sequence, std::min(kPromptChunk, sequence.pending()), 1);
+      });
+      const double decoded = seconds([&] {
+        for (int i = 0; i < options.tokens; ++i) {
+          const int best = int(std::max_element(logits.begin(), logits.end()) - logits.begin());
+          sequence.append({&best, 1});
+          logits = decoder.forward(sequence, 1, 1);
+        }
+      });
       if (r < 0) continue;
       prefill.push_back(options.prompt / read);
       decode_rate.push_back(options.tokens / decoded);
     }
   }
 
-  void read_prompt(int count, uint64_t seed) {
-    std::vector<int> tokens;
-    for (int i = 0; i < count; ++i)
-      tokens.push_back(int(uniform_below(weights->config().vocab_size, seed, 1, uint64_t(i))));
-    for (int at = 0; at < count; at += kPromptChunk)
-      logits = decoder.forward(
-          std::span(tokens).subspan(size_t(at), size_t(std::min(kPromptChunk, count - at))), cache,
-          Decoder::Logits::kLast);
-  }
-  void decode(int count) {
-    for (int i = 0; i < count; ++i) {
-      const int best = int(std::max_element(logits.begin(), logits.end()) - logits.begin());
-      logits = decoder.forward({&best, 1}, cache, Decoder::Logits::kLast);
-    }
-  }
-
   std::unique_ptr<Weights> weights;
   Decoder decoder;
-  KvCache cache;
   std::span<const float> logits;
   std::vector<double> prefill, decode_rate;  // tokens/s
 };
@@ -154,15 +156,15 @@ void bench_decode(const DecodeOptions& options) {
   const Decoding run(options);
   const double bytes = double(run.weights->bytes_per_token());
   const double bandwidth = measure_bandwidth_gb_s(), tokens_per_s = median(run.decode_rate);
-  print({{"tokens_per_s", tokens_per_s},
-         {"bytes_per_token", bytes},
-         {"bandwidth_gb_s", bandwidth},
-         {"share", tokens_per_s * bytes / 1e9 / bandwidth},
-         {"prefill_tokens_per_s", median(run.prefill)},
-         {"peak_rss_mib", peak_rss_mib()},
-         {"threads", thread_count()},
-         {"kernels", kernels<float>().name}},
-        options.json);
+  print_figures({{"tokens_per_s", tokens_per_s},
+                 {"bytes_per_token", bytes},
+                 {"bandwidth_gb_s", bandwidth},
+                 {"share", tokens_per_s * bytes / 1e9 / bandwidth},
+                 {"prefill_tokens_per_s", median(run.prefill)},
+                 {"peak_rss_mib", peak_rss_mib()},
+                 {"threads", thread_count()},
+                 {"kernels", kernels<float>().name}},
+                options.json);
 }
 
 // The share is of the float products' ceiling, which integer formats may pass.
@@ -172,14 +174,14 @@ void bench_prefill(const DecodeOptions& options) {
   const double gflops =
       tokens_per_s * forward_flop_per_token(run.weights->config(), options.prompt) / 1e9;
   const double ceiling = measure_gemm_ceiling_gflops(thread_count());
-  print({{"tokens_per_s", tokens_per_s},
-         {"gflops", gflops},
-         {"ceiling_gflops", ceiling},
-         {"share", gflops / ceiling},
-         {"peak_rss_mib", peak_rss_mib()},
-         {"threads", thread_count()},
-         {"kernels", kernels<float>().name}},
-        options.json);
+  print_figures({{"tokens_per_s", tokens_per_s},
+                 {"gflops", gflops},
+                 {"ceiling_gflops", ceiling},
+                 {"share", gflops / ceiling},
+                 {"peak_rss_mib", peak_rss_mib()},
+                 {"threads", thread_count()},
+                 {"kernels", kernels<float>().name}},
+                options.json);
 }
 
 }  // namespace
@@ -189,7 +191,7 @@ void add_bench(CLI::App& app) {
   verb->require_subcommand(1);
   verb->footer(
       "Examples:\n  shenhong bench train --model models/shenhong-mini --json\n  shenhong bench "
-      "decode");
+      "decode\n  shenhong bench serve --clients 16");
 
   auto train = std::make_shared<TrainOptions>();
   CLI::App* train_verb = verb->add_subcommand("train", "training steps on random tokens");
@@ -229,6 +231,7 @@ void add_bench(CLI::App& app) {
   add_decoding("decode", "decoding one sequence, beside the memory's bandwidth", 128, bench_decode);
   add_decoding("prefill", "reading a prompt, beside the float products' ceiling", 256,
                bench_prefill);
+  add_bench_serve(*verb);
 }
 
 }  // namespace shenhong

@@ -53,8 +53,9 @@ Json evaluate_facts(const fs::path& model_directory, FactEvalOptions options) {
 std::vector<ValidationLoss> decoded_loss(const Weights& weights,
                                          const std::vector<Windows>& sources, int64_t windows) {
   Decoder decoder(weights);
-  KvCache cache(weights.config());
-  return validation_loss([&](const Batch& batch) { return score(decoder, cache, batch); },
+  PagePool pool(weights.config(),
+                cache_bytes(weights.config(), weights.config().max_position_embeddings));
+  return validation_loss([&](const Batch& batch) { return score(decoder, pool, batch); },
                          weights.config().num_nextn_predict_layers, sources, windows);
 }
 

@@ -68,7 +68,7 @@ void generate(const Options& options) {
     std::fflush(stdout);
     return true;
   };
-  const Engine::OnPiece on_piece = options.json ? Engine::OnPiece() : Engine::OnPiece(print_piece);
+  const OnPiece on_piece = options.json ? OnPiece() : OnPiece(print_piece);
   GroundedAnswer result;
   const std::vector<Message> messages = conversation(options);
   if (options.raw) {

@@ -7,13 +7,12 @@
 
 #include "cli/model_option.h"
 #include "cli/verbs.h"
+#include "infer/engine.h"
 #include "model/cost.h"
 #include "model/model_directory.h"
 
 namespace shenhong {
 namespace {
-
-constexpr int kBytesPerNumber = 4;  // of the cache: fp32
 
 void print_info(const fs::path& model, bool as_json) {
   const ModelConfig config = read_model_config(model);
@@ -22,8 +21,9 @@ void print_info(const fs::path& model, bool as_json) {
   const Json json = {
       {"parameters_total", cost.parameters_total},
       {"parameters_active", cost.parameters_active},
-      {"kv_bytes_per_token", cost.kv_numbers_per_token * kBytesPerNumber},
-      {"mha_kv_bytes_per_token", cost.mha_kv_numbers_per_token * kBytesPerNumber},
+      {"kv_bytes_per_token", kv_bytes_per_token(config)},
+      {"mha_kv_bytes_per_token", mha_kv_bytes_per_token(config)},
+      {"cache_tokens", EngineOptions().cache_bytes / kv_bytes_per_token(config)},
       {"weight_bytes", int64_t(stored.all)},
       {"weight_bytes_per_token", int64_t(stored.per_token)},
       {"forward_flop_per_token", forward_flop_per_token(config, config.max_position_embeddings)},
@@ -66,6 +66,8 @@ void print_info(const fs::path& model, bool as_json) {
   row("latent cache", fmt::format("{} bytes per token; per-head keys and values would take {}",
                                   json["kv_bytes_per_token"].get<int64_t>(),
                                   json["mha_kv_bytes_per_token"].get<int64_t>()));
+  row("", fmt::format("{} MiB, as serve takes for all answers together, hold {} tokens",
+                      EngineOptions().cache_bytes >> 20, json["cache_tokens"].get<int64_t>()));
 }
 
 }  // namespace

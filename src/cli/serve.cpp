@@ -23,6 +23,7 @@ struct Options {
   std::string model;
   bool open = false, json = false;
   int drain_seconds = 30;
+  int64_t cache_mib = EngineOptions().cache_bytes >> 20;
   ServeOptions serve;
   GroundingFlags grounding;
 };
@@ -38,6 +39,7 @@ void open_in_browser(std::string url) {
 
 void run(Options& options) {
   options.serve.model = find_model(options.model);
+  options.serve.engine.cache_bytes = options.cache_mib << 20;
   options.serve.open_graph = [&](const Engine& engine) { return options.grounding.open(engine); };
   options.serve.grounding = options.grounding.options();
   options.serve.http.drain_time = std::chrono::seconds(options.drain_seconds);
@@ -47,12 +49,19 @@ void run(Options& options) {
                "--host 127.0.0.1\n",
                options.serve.http.host);
   }
-  serve(options.serve, [&](const std::string& url) {
+  serve(options.serve, [&](const std::string& url, const Engine& engine) {
     if (options.json) {
-      const Json ready = {{"url", url}, {"api", url + "v1"}, {"pid", ::getpid()}};
+      const Json ready = {{"url", url},
+                          {"api", url + "v1"},
+                          {"pid", ::getpid()},
+                          {"cache_tokens", engine.cache_tokens()}};
       std::puts(dump_json(ready).c_str());
     } else {
       fmt::print("深红已就绪 Shenhong is ready: {}   (Ctrl-C 退出 quits)\n", url);
+      fmt::print(
+          "缓存可容 {0} 个词元，同时回答 {1} 人  the cache holds {0} tokens, up to {1} answers at "
+          "a time\n",
+          engine.cache_tokens(), options.serve.service.parallel);
     }
     std::fflush(stdout);
     if (options.open) open_in_browser(url);
@@ -79,6 +88,13 @@ void add_serve(CLI::App& app) {
       ->envname("SHENHONG_API_KEY");
   options->grounding.add_to(*verb);
   verb->add_option("--alias", service.alias, "a second model name that requests may use");
+  verb->add_option("--parallel", service.parallel, "answers that are made at the same time")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  verb->add_option("--cache-mib", options->cache_mib,
+                   "memory for what the answers together have read, MiB; taken as it is needed")
+      ->check(CLI::Range(int64_t(1), int64_t(1) << 24))
+      ->capture_default_str();
   verb->add_option("--queue", service.max_waiting, "requests that may wait for their turn")
       ->check(CLI::Range(0, 100000))
       ->capture_default_str();

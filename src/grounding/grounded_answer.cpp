@@ -1,6 +1,7 @@
 #include "grounding/grounded_answer.h"
 
 #include <memory>
+#include <mutex>
 
 #include "text/utf8.h"
 
@@ -8,7 +9,7 @@ namespace shenhong {
 
 GroundedAnswer answer_grounded(Engine& engine, Graph* graph,
                                const std::vector<Message>& conversation, GenerateRequest request,
-                               const GroundingOptions& options, const Engine::OnPiece& on_piece,
+                               const GroundingOptions& options, const OnPiece& on_piece,
                                std::stop_token stop) {
   request.prompt = engine.chat_prompt(conversation);
   std::unique_ptr<LookUpGuide> guide;
@@ -23,6 +24,7 @@ GroundedAnswer answer_grounded(Engine& engine, Graph* graph,
 }
 
 Json annotations_json(Graph& graph, const GroundedAnswer& answer) {
+  const std::lock_guard lock(graph.mutex);
   Json annotations = Json::array();
   const std::string_view text = answer.text;
   for (size_t i = 0; i < answer.trace.citations.size(); ++i) {
@@ -57,6 +59,7 @@ Json query_json(const GraphQuery& query) {
 }
 
 Json grounding_json(Graph& graph, const GroundedAnswer& answer, GroundingMode mode) {
+  const std::lock_guard lock(graph.mutex);
   const GroundingTrace& trace = answer.trace;
   Json queries = Json::array();
   for (const GraphQuery& query : trace.queries) queries.push_back(query_json(query));

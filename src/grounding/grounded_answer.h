@@ -18,8 +18,8 @@ struct GroundedAnswer : GenerateResult {
 // off, nothing is looked up. Errors as Engine::generate and LookUpGuide.
 GroundedAnswer answer_grounded(Engine& engine, Graph* graph,
                                const std::vector<Message>& conversation, GenerateRequest request,
-                               const GroundingOptions& options,
-                               const Engine::OnPiece& on_piece = {}, std::stop_token stop = {});
+                               const GroundingOptions& options, const OnPiece& on_piece = {},
+                               std::stop_token stop = {});
 
 // The fields that a chat answer carries beside OpenAI's, docs/formats.md. Indices count code points
 // of the text.

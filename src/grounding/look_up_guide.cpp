@@ -4,6 +4,7 @@
 #include <array>
 #include <cctype>
 #include <chrono>
+#include <mutex>
 #include <utility>
 
 #include "core/error.h"
@@ -111,6 +112,7 @@ LookUpGuide::LookUpGuide(Graph& graph, const Engine& engine,
   for (int i = 0; i < tokenizer.vocab_size(); ++i) special_[size_t(i)] = tokenizer.is_special(i);
 
   const Stopwatch stopwatch(trace_.seconds);
+  const std::lock_guard lock(graph_.mutex);
   // Whom the conversation names, the last turn first.
   for (auto message = conversation.rbegin(); message != conversation.rend(); ++message) {
     if (message->role == "system") continue;
@@ -207,6 +209,7 @@ std::optional<Writing> LookUpGuide::write(std::span<const float> logits, size_t 
     case State::kEntity: {
       const int id = span_->next(logits);
       if (id == tokens_.relation) {
+        const std::lock_guard lock(graph_.mutex);
         query_ = {};
         query_.entity = mended(text_of(span_->tokens()));
         query_.probability = span_->probability();
@@ -242,6 +245,7 @@ std::optional<Writing> LookUpGuide::check_draft(std::span<const float> logits, s
   const bool ends = std::ranges::find(engine_.end_tokens(), next) != engine_.end_tokens().end();
   if (!ends && !closes(engine_.tokenizer().decode(std::span(&next, 1)))) return {};
   const Stopwatch stopwatch(trace_.seconds);
+  const std::lock_guard lock(graph_.mutex);
   for (const Label& label : labels_) {
     for (const bool begins : {true, false}) {
       const Language language = language_of(label.text);
@@ -391,6 +395,7 @@ std::vector<LookUpGuide::Found> LookUpGuide::find(std::string_view entity, std::
 
 Writing LookUpGuide::answer(size_t shown, size_t room) {
   const Stopwatch stopwatch(trace_.seconds);
+  const std::lock_guard lock(graph_.mutex);
   state_ = State::kAfter;
   query_.doubtful =
       query_.probability <

@@ -62,7 +62,7 @@ struct GroundingTrace {
 
 class LookUpGuide : public Guide {
  public:
-  // Everything must outlive the guide; one thread at a time uses the graph.
+  // Everything must outlive the guide. Answers that are made at the same time may share the graph.
   // Error(kUsage) when the model's vocabulary has no tokens for look-ups.
   LookUpGuide(Graph& graph, const Engine& engine, const std::vector<Message>& conversation,
               GroundingOptions options);

@@ -15,10 +15,6 @@ constexpr int kHeadBlock = 16;   // heads that meet the latents together
 // Below this many multiply-adds waking another thread costs more than it brings.
 constexpr int64_t kWorthSharing = 1 << 18;
 
-int64_t pair_cost_absorbed(const Attention& a) { return 2 * a.Rkv + a.Dr; }
-int64_t pair_cost_expanded(const Attention& a) { return a.Dn + a.Dr + a.Dv; }
-int64_t expansion_cost(const Attention& a) { return int64_t(a.Rkv) * (a.Dn + a.Dv); }
-
 // x [M,K], rows ldx apart, times wᵀ into y.
 void times(const WeightPanels& w, const float* x, int64_t ldx, int M, float* y, int64_t ldy) {
   PanelProduct p{w.view(), 0, w.view().count(), M, x, ldx, {}, y, ldy, /*accumulate=*/false};
@@ -36,8 +32,17 @@ void times(const WeightPanels& w, const float* x, int64_t ldx, int M, float* y, 
   kernels<float>().panel_product(p);
 }
 
+// Calls run(rows, first, count) for the pages of the first T tokens: rows [count, Rkv+Dr] are those
+// of tokens first .. first+count-1.
+template <class Run>
+void each_page(const Attention& a, int T, const Run& run) {
+  for (int first = 0; first < T; first += kPageTokens)
+    run(a.pool->rows(a.pages[size_t(first / kPageTokens)], a.layer), first,
+        std::min(kPageTokens, T - first));
+}
+
 // Heads begin .. end-1 of query c: all of them meet the same latents, so each of the two long
-// products is one matrix product with the heads as rows.
+// products is one matrix product per page with the heads as rows.
 void absorbed_heads(const Attention& a, int c, int begin, int end) {
   const auto gemm = kernels<float>().gemm;
   const int heads = end - begin, R = a.Rkv + a.Dr, Dqk = a.Dn + a.Dr;
@@ -53,10 +58,16 @@ void absorbed_heads(const Attention& a, int c, int begin, int end) {
     times(a.heads[size_t(h)].w_uk_t, q, Dqk, 1, out, R);
     std::copy_n(q + a.Dn, a.Dr, out + a.Rkv);
   }
-  gemm({Layout::kNT, heads, seen, R, q_absorbed.data(), R, a.rows, R, p.data(), seen, false});
+  each_page(a, seen, [&](const float* rows, int first, int count) {
+    gemm({Layout::kNT, heads, count, R, q_absorbed.data(), R, rows, R, p.data() + first, seen,
+          false});
+  });
   for (int i = 0; i < heads; ++i)
     kernels<float>().softmax(p.data() + int64_t(i) * seen, a.scale, seen);
-  gemm({Layout::kNN, heads, a.Rkv, seen, p.data(), seen, a.rows, R, latent.data(), a.Rkv, false});
+  each_page(a, seen, [&](const float* rows, int first, int count) {
+    gemm({Layout::kNN, heads, a.Rkv, count, p.data() + first, seen, rows, R, latent.data(), a.Rkv,
+          first > 0});
+  });
   for (int h = begin; h < end; ++h)
     times(a.heads[size_t(h)].w_uv, latent.data() + int64_t(h - begin) * a.Rkv, a.Rkv, 1,
           a.o + (int64_t(c) * a.H + h) * a.Dv, a.Dv);
@@ -71,15 +82,19 @@ void expanded_head(const Attention& a, int h) {
   v.resize(int64_t(a.T) * a.Dv);
   p.resize(int64_t(kQueryBlock) * a.T);
 
-  times(a.heads[size_t(h)].w_uk, a.rows, R, a.T, k.data(), Dqk);
-  times(a.heads[size_t(h)].w_uv, a.rows, R, a.T, v.data(), a.Dv);
-  for (int t = 0; t < a.T; ++t)
-    std::copy_n(a.rows + int64_t(t) * R + a.Rkv, a.Dr, k.data() + int64_t(t) * Dqk + a.Dn);
+  each_page(a, a.T, [&](const float* rows, int first, int count) {
+    times(a.heads[size_t(h)].w_uk, rows, R, count, k.data() + int64_t(first) * Dqk, Dqk);
+    times(a.heads[size_t(h)].w_uv, rows, R, count, v.data() + int64_t(first) * a.Dv, a.Dv);
+    for (int t = 0; t < count; ++t)
+      std::copy_n(rows + int64_t(t) * R + a.Rkv, a.Dr, k.data() + int64_t(first + t) * Dqk + a.Dn);
+  });
 
   for (int begin = 0; begin < a.C; begin += kQueryBlock) {
     const int rows = std::min(kQueryBlock, a.C - begin), keys = past + begin + rows;
-    gemm({Layout::kNT, rows, keys, Dqk, a.q + begin * q_stride + h * Dqk, q_stride, k.data(), Dqk,
-          p.data(), keys, false});
+    // A few rows would be rounded otherwise than many.
+    const int computed = std::max(rows, kFewRows + 1);
+    gemm({Layout::kNT, computed, keys, Dqk, a.q + begin * q_stride + h * Dqk, q_stride, k.data(),
+          Dqk, p.data(), keys, false});
     for (int r = 0; r < rows; ++r) {
       float* row = p.data() + int64_t(r) * keys;
       const int seen = past + begin + r + 1;
@@ -89,6 +104,25 @@ void expanded_head(const Attention& a, int h) {
     gemm({Layout::kNN, rows, a.Dv, keys, p.data(), keys, v.data(), a.Dv,
           a.o + begin * o_stride + h * a.Dv, o_stride, false});
   }
+}
+
+// What one thread does at a time: a head of all queries, or some heads of one query.
+int blocks_of(const Attention& a) { return (a.H + kHeadBlock - 1) / kHeadBlock; }
+
+int64_t items_of(const Attention& a) {
+  return a.form == AttentionForm::kExpanded ? a.H : int64_t(a.C) * blocks_of(a);
+}
+
+int64_t work_of(const Attention& a) {
+  const int64_t expansion = int64_t(a.Rkv) * (a.Dn + a.Dv), pairs = int64_t(a.C) * a.T;
+  return a.H * (a.form == AttentionForm::kExpanded ? a.T * expansion + pairs * (a.Dn + a.Dr + a.Dv)
+                                                   : a.C * expansion + pairs * (2 * a.Rkv + a.Dr));
+}
+
+void run_item(const Attention& a, int64_t item) {
+  if (a.form == AttentionForm::kExpanded) return expanded_head(a, int(item));
+  const int begin = int(item % blocks_of(a)) * kHeadBlock;
+  absorbed_heads(a, int(item / blocks_of(a)), begin, std::min(begin + kHeadBlock, a.H));
 }
 
 }  // namespace
@@ -101,30 +135,22 @@ Attention::Attention(const ModelConfig& config)
       Rkv(config.kv_lora_rank),
       scale(float(config.attention_scale())) {}
 
-bool absorbing_is_cheaper(const Attention& a) {
-  const double pairs = double(a.C) * a.T;
-  return pairs * double(pair_cost_absorbed(a)) + double(a.C) * double(expansion_cost(a)) <
-         pairs * double(pair_cost_expanded(a)) + double(a.T) * double(expansion_cost(a));
-}
-
-void attend_absorbed(const Attention& a) {
-  const int blocks = (a.H + kHeadBlock - 1) / kHeadBlock;
+void attend(std::span<const Attention> all) {
+  int64_t work = 0, items = 0;
+  for (const Attention& a : all) {
+    work += work_of(a);
+    items += items_of(a);
+  }
   const auto run = [&](int64_t item) {
-    const int begin = int(item % blocks) * kHeadBlock;
-    absorbed_heads(a, int(item / blocks), begin, std::min(begin + kHeadBlock, a.H));
+    size_t i = 0;
+    for (; item >= items_of(all[i]); ++i) item -= items_of(all[i]);
+    run_item(all[i], item);
   };
-  const int64_t items = int64_t(a.C) * blocks;
-  const int64_t work = int64_t(a.C) * a.H * (a.T * pair_cost_absorbed(a) + expansion_cost(a));
   if (work >= kWorthSharing) {
     parallel_for(items, std::ref(run));
   } else {
     for (int64_t item = 0; item < items; ++item) run(item);
   }
-}
-
-void attend_expanded(const Attention& a) {
-  const auto run = [&](int64_t h) { expanded_head(a, int(h)); };
-  parallel_for(a.H, std::ref(run));
 }
 
 }  // namespace shenhong

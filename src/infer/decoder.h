@@ -1,4 +1,6 @@
-// The forward pass of decoding: one or more new tokens of a sequence on top of its cache.
+// The forward pass of decoding: new tokens of one or more sequences on top of their pages. A
+// token's logits are the same bits whoever shares its step and however its sequence is cut into
+// steps.
 #pragma once
 
 #include <span>
@@ -6,8 +8,8 @@
 #include "core/buffer.h"
 #include "infer/cached_attention.h"
 #include "infer/feed_forward.h"
-#include "infer/kv_cache.h"
 #include "infer/ngram_lookup.h"
+#include "infer/sequence.h"
 #include "infer/weights.h"
 
 namespace shenhong {
@@ -16,12 +18,15 @@ class Decoder {
  public:
   explicit Decoder(const Weights& weights);  // keeps a reference
 
-  enum class Logits { kLast, kAll };
+  const ModelConfig& config() const { return weights_.config(); }
 
-  // Reads `tokens` after the cache's and extends it by them: C >= 1, size + C <= capacity.
-  // Returns logits [1, V] of the last token or [C, V] of all, valid until the next call.
+  // Reads the segments' tokens: at least one each, of different sequences.
+  // Returns logits [Σ logits, V] in the order of the segments, valid until the next call.
   // After the first call of a size, no call of that size or less takes memory for its results.
-  std::span<const float> forward(std::span<const int> tokens, KvCache& cache, Logits which);
+  std::span<const float> forward(std::span<const Segment> segments);
+
+  // The next `count` pending tokens of one sequence, whose pool has room for them.
+  std::span<const float> forward(Sequence& sequence, int count, int logits);
 
  private:
   void norm(const float* x, const Buffer<float>& gain, float* y, int C);

@@ -12,17 +12,17 @@ constexpr int kChunk = 128;  // positions whose logits exist at once
 
 }  // namespace
 
-LossSums score(Decoder& decoder, KvCache& cache, const Batch& batch) {
+LossSums score(Decoder& decoder, PagePool& pool, const Batch& batch) {
   LossSums sums{{0}, {0}};
   const size_t width = batch.tokens.size() / size_t(batch.B);  // T and what prediction modules read
   std::vector<double> nats(kChunk);
   for (int row = 0; row < batch.B; ++row) {
-    cache.truncate(0);
+    const auto first = batch.tokens.begin() + ptrdiff_t(size_t(row) * width);
+    Sequence sequence(pool, {first, first + batch.T});
     for (int begin = 0; begin < batch.T; begin += kChunk) {
       const int count = std::min(kChunk, batch.T - begin);
       const auto at = size_t(row) * width + size_t(begin);
-      const auto logits = decoder.forward(std::span(batch.tokens).subspan(at, size_t(count)), cache,
-                                          Decoder::Logits::kAll);
+      const auto logits = decoder.forward(sequence, count, count);
       const int64_t V = int64_t(logits.size()) / count;
       parallel_for(count, [&](int64_t i) {
         const int target = batch.targets[at + size_t(i)];

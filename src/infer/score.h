@@ -6,7 +6,8 @@
 
 namespace shenhong {
 
-// Sums over the batch's targets of the main model (depth 0), each row read from an empty cache.
-LossSums score(Decoder& decoder, KvCache& cache, const Batch& batch);
+// Sums over the batch's targets of the main model (depth 0), each row read as a prompt
+// of its own, for which `pool` has room.
+LossSums score(Decoder& decoder, PagePool& pool, const Batch& batch);
 
 }  // namespace shenhong

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <utility>
 
@@ -43,6 +44,8 @@ struct Graph {
   Relations relations;
   std::unique_ptr<RemoteFacts> remote;  // null: none is attached
   LookUp look_up;
+
+  std::mutex mutex;  // whoever uses the above beside others holds it
 
  private:
   std::optional<CharacteristicSets> sets_;

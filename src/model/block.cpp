@@ -27,18 +27,19 @@ void Block<Real>::forward(const Real* x, Real* y, int B, int T, const Rope<Real>
   const int N = B * T;
   const int64_t size = int64_t(N) * D_;
   Buffer<Real> normed(size);
-  saved.middle.resize(size);
+  Real* middle = saved.middle.room(N, D_);
   rmsnorm(x, input_layernorm, normed.data(), saved.rstd_in, N, eps_);
-  std::copy_n(x, size, saved.middle.data());
-  self_attn.forward(normed.data(), saved.middle.data(), B, T, rope, saved.attention);
+  std::copy_n(x, size, middle);
+  self_attn.forward(normed.data(), middle, B, T, rope, saved.attention);
 
-  rmsnorm(saved.middle.data(), post_attention_layernorm, normed.data(), saved.rstd_middle, N, eps_);
-  std::copy_n(saved.middle.data(), size, y);
+  rmsnorm(middle, post_attention_layernorm, normed.data(), saved.rstd_middle, N, eps_);
+  std::copy_n(middle, size, y);
   if (moe) {
     moe->forward(normed.data(), y, N, saved.moe);
   } else {
     mlp.forward(normed.data(), y, N, saved.mlp);
   }
+  saved.middle.keep(kept_stream(self_attn.o_proj));
 }
 
 template <class Real>
@@ -47,14 +48,15 @@ void Block<Real>::backward(const Real* x, Real* dx, int B, int T, const Rope<Rea
   const int64_t size = int64_t(N) * D_;
   Buffer<Real> normed(size), dnormed, rstd;  // the norms' outputs are computed again
   dnormed.resize_zero(size);
-  rmsnorm(saved.middle.data(), post_attention_layernorm, normed.data(), rstd, N, eps_);
+  const Real* middle = saved.middle.numbers();
+  rmsnorm(middle, post_attention_layernorm, normed.data(), rstd, N, eps_);
   if (moe) {
     moe->backward(dx, normed.data(), dnormed.data(), N, saved.moe);
   } else {
     mlp.backward(dx, normed.data(), dnormed.data(), N, saved.mlp);
   }
-  rmsnorm_backward(dnormed.data(), saved.middle.data(), post_attention_layernorm, saved.rstd_middle,
-                   dx, N);
+  rmsnorm_backward(dnormed.data(), middle, post_attention_layernorm, saved.rstd_middle, dx, N);
+  saved.middle.drop();
 
   dnormed.zero();
   rmsnorm(x, input_layernorm, normed.data(), rstd, N, eps_);

@@ -15,11 +15,21 @@ template <class Real>
 class Block {
  public:
   struct Saved {
-    Buffer<Real> middle;                // [N,D] the stream between attention and feed-forward
+    SavedActivation<Real> middle;       // [N,D] the stream between attention and feed-forward
     Buffer<Real> rstd_in, rstd_middle;  // [N]
     typename Mla<Real>::Saved attention;
     typename Mlp<Real>::Saved mlp;
     typename Moe<Real>::Saved moe;
+
+    template <class Visit>
+    void for_each(Visit&& visit) const {
+      visit(middle);
+      visit(rstd_in);
+      visit(rstd_middle);
+      attention.for_each(visit);
+      mlp.for_each(visit);
+      moe.for_each(visit);
+    }
   };
 
   // `layer` names the tensors: model.layers.{layer}.

@@ -66,12 +66,6 @@ double training_flop_per_token(const ModelConfig& c, int T) {
               (c.num_hidden_layers + c.num_nextn_predict_layers) * attention);
 }
 
-double routed_flop_per_token(const ModelConfig& c, double mean_experts) {
-  int layers = 0;
-  for (int l = 0; l < c.num_hidden_layers; ++l) layers += c.is_moe(l);
-  return 2.0 * layers * mean_experts * double(expert_weights(c));
-}
-
 double forward_flop_per_token(const ModelConfig& c, int context) {
   const double attention = 2.0 * context * c.num_attention_heads * (c.qk_head_dim() + c.v_head_dim);
   return 2.0 * double(cost_of(c).parameters_active) + c.num_hidden_layers * attention;

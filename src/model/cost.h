@@ -24,9 +24,6 @@ ModelCost cost_of(const ModelConfig& config);
 
 // Forward and backward (3 × forward) of one position of a sequence of T, modules included.
 double training_flop_per_token(const ModelConfig& config, int T);
-// The part of the chosen routed experts in forward_flop_per_token, `mean_experts` of them per
-// layer.
-double routed_flop_per_token(const ModelConfig& config, double mean_experts);
 // Forward of one position whose attention sees `context` tokens, without the modules.
 double forward_flop_per_token(const ModelConfig& config, int context);
 

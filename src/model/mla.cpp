@@ -3,7 +3,8 @@
 #include <algorithm>
 
 #include "core/parallel.h"
-#include "kernels/matmul.h"
+#include "kernels/kernels.h"
+#include "model/linear.h"
 #include "model/rmsnorm.h"
 
 namespace shenhong {
@@ -45,36 +46,36 @@ template <class Real>
 void Mla<Real>::forward(const Real* x, Real* y, int B, int T, const Rope<Real>& rope,
                         Saved& s) const {
   const int N = B * T, Dqk = Dn_ + Dr_, Rq = q_lora_rank_;
-  s.q.resize(int64_t(N) * H_ * Dqk);
+  Real* q = s.q.room(N, H_ * Dqk);
   if (Rq > 0) {
-    s.cq_raw.resize(int64_t(N) * Rq);
-    s.cq.resize(int64_t(N) * Rq);
-    matmul_nt(x, q_a_proj.w(), s.cq_raw.data(), N, Rq, D_, Write::kReplace);
-    rmsnorm(s.cq_raw.data(), q_a_layernorm, s.cq.data(), s.cq_rstd, N, eps_);
-    matmul_nt(s.cq.data(), q_b_proj.w(), s.q.data(), N, H_ * Dqk, Rq, Write::kReplace);
+    Real *cq_raw = s.cq_raw.room(N, Rq), *cq = s.cq.room(N, Rq);
+    linear(x, q_a_proj, cq_raw, N, Write::kReplace);
+    rmsnorm(cq_raw, q_a_layernorm, cq, s.cq_rstd, N, eps_);
+    linear(cq, q_b_proj, q, N, Write::kReplace);
   } else {
-    matmul_nt(x, q_proj.w(), s.q.data(), N, H_ * Dqk, D_, Write::kReplace);
+    linear(x, q_proj, q, N, Write::kReplace);
   }
 
-  s.ckv_raw.resize(int64_t(N) * Rkv_);
-  s.ckv.resize(int64_t(N) * Rkv_);
-  s.k_rope.resize(int64_t(N) * Dr_);
-  s.kv.resize(int64_t(N) * H_ * (Dn_ + Dv_));
-  const Real* w_rope = kv_a_proj_with_mqa.w() + int64_t(Rkv_) * D_;
-  matmul_nt(x, kv_a_proj_with_mqa.w(), s.ckv_raw.data(), N, Rkv_, D_, Write::kReplace);
-  matmul_nt(x, w_rope, s.k_rope.data(), N, Dr_, D_, Write::kReplace);
-  rmsnorm(s.ckv_raw.data(), kv_a_layernorm, s.ckv.data(), s.ckv_rstd, N, eps_);
-  matmul_nt(s.ckv.data(), kv_b_proj.w(), s.kv.data(), N, H_ * (Dn_ + Dv_), Rkv_, Write::kReplace);
+  Real *ckv_raw = s.ckv_raw.room(N, Rkv_), *ckv = s.ckv.room(N, Rkv_);
+  Real *k_rope = s.k_rope.room(N, Dr_), *kv = s.kv.room(N, H_ * (Dn_ + Dv_));
+  linear(x, kv_a_proj_with_mqa, {0, Rkv_}, ckv_raw, N, Write::kReplace);
+  linear(x, kv_a_proj_with_mqa, {Rkv_, Dr_}, k_rope, N, Write::kReplace);
+  rmsnorm(ckv_raw, kv_a_layernorm, ckv, s.ckv_rstd, N, eps_);
+  linear(ckv, kv_b_proj, kv, N, Write::kReplace);
 
   parallel_ranges(N, 64, [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
-      rope.rotate(s.q.data() + n * H_ * Dqk + Dn_, H_, Dqk, int(n % T));
-      rope.rotate(s.k_rope.data() + n * Dr_, 1, Dr_, int(n % T));
+      rope.rotate(q + n * H_ * Dqk + Dn_, H_, Dqk, int(n % T));
+      rope.rotate(k_rope + n * Dr_, 1, Dr_, int(n % T));
     }
   });
 
-  attend(B, T, s);
-  matmul_nt(s.o.data(), o_proj.w(), y, N, D_, H_ * Dv_, Write::kAdd);
+  Real* o = s.o.room(N, H_ * Dv_);
+  attend({q, kv, k_rope}, o, B, T);
+  linear(o, o_proj, y, N, Write::kAdd);
+  Saved::for_each_activation(s, [&](SavedActivation<Real>& a, bool linear_reads) {
+    a.keep(linear_reads ? kept_inputs(o_proj) : kept_stream(o_proj));
+  });
 }
 
 namespace {
@@ -106,21 +107,20 @@ void attention_weights(const Real* q, int64_t q_stride, const Real* k, Real* p, 
 }  // namespace
 
 template <class Real>
-void Mla<Real>::attend(int B, int T, Saved& s) const {
+void Mla<Real>::attend(const Heads& heads, Real* o_all, int B, int T) const {
   const int Dqk = Dn_ + Dr_;
   const int64_t q_stride = int64_t(H_) * Dqk, kv_stride = int64_t(H_) * (Dn_ + Dv_),
                 o_stride = int64_t(H_) * Dv_;
-  s.o.resize(int64_t(B) * T * o_stride);
   parallel_for(int64_t(B) * H_, [&](int64_t item) {
     const int64_t first = item / H_ * T;  // this sequence's first row
     const int h = int(item % H_);
-    const Real* q = s.q.data() + first * q_stride + h * Dqk;
-    const Real* kv = s.kv.data() + first * kv_stride + h * (Dn_ + Dv_);
-    Real* o = s.o.data() + first * o_stride + h * Dv_;
+    const Real* q = heads.q + first * q_stride + h * Dqk;
+    const Real* kv = heads.kv + first * kv_stride + h * (Dn_ + Dv_);
+    Real* o = o_all + first * o_stride + h * Dv_;
     thread_local Buffer<Real> k, p;
     k.resize(int64_t(T) * Dqk);
     p.resize(int64_t(kQueryBlock) * T);
-    gather_keys(kv, kv_stride, s.k_rope.data() + first * Dr_, k.data(), T, Dn_, Dr_);
+    gather_keys(kv, kv_stride, heads.k_rope + first * Dr_, k.data(), T, Dn_, Dr_);
     for (int begin = 0; begin < T; begin += kQueryBlock) {
       const int end = std::min(begin + kQueryBlock, T);
       attention_weights(q + begin * q_stride, q_stride, k.data(), p.data(), begin, end, Dqk,
@@ -133,13 +133,14 @@ void Mla<Real>::attend(int B, int T, Saved& s) const {
 
 template <class Real>
 void Mla<Real>::backward(const Real* dy, const Real* x, Real* dx, int B, int T,
-                         const Rope<Real>& rope, const Saved& s) {
+                         const Rope<Real>& rope, Saved& s) {
   const int N = B * T, Dqk = Dn_ + Dr_, Rq = q_lora_rank_;
-  Buffer<Real> d_o(int64_t(N) * H_ * Dv_), dq(s.q.size()), dkv(s.kv.size()),
-      dk_rope(s.k_rope.size());
-  matmul_nn(dy, o_proj.w(), d_o.data(), N, H_ * Dv_, D_, Write::kReplace);
-  matmul_tn(dy, s.o.data(), o_proj.dw(), D_, H_ * Dv_, N, Write::kAdd);
-  attend_backward(d_o.data(), B, T, s, dq.data(), dkv.data(), dk_rope.data());
+  Buffer<Real> d_o(int64_t(N) * H_ * Dv_), dq(int64_t(N) * H_ * Dqk),
+      dkv(int64_t(N) * H_ * (Dn_ + Dv_)), dk_rope(int64_t(N) * Dr_);
+  linear_backward_input(dy, o_proj, d_o.data(), N, Write::kReplace);
+  linear_backward_weight(dy, s.o.numbers(), o_proj, N);
+  attend_backward(d_o.data(), {s.q.numbers(), s.kv.numbers(), s.k_rope.numbers()}, B, T, dq.data(),
+                  dkv.data(), dk_rope.data());
 
   parallel_ranges(N, 64, [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
@@ -148,35 +149,37 @@ void Mla<Real>::backward(const Real* dy, const Real* x, Real* dx, int B, int T,
     }
   });
 
-  Buffer<Real> dckv(s.ckv.size()), dckv_raw;
-  dckv_raw.resize_zero(s.ckv.size());
-  matmul_nn(dkv.data(), kv_b_proj.w(), dckv.data(), N, Rkv_, H_ * (Dn_ + Dv_), Write::kReplace);
-  matmul_tn(dkv.data(), s.ckv.data(), kv_b_proj.dw(), H_ * (Dn_ + Dv_), Rkv_, N, Write::kAdd);
-  rmsnorm_backward(dckv.data(), s.ckv_raw.data(), kv_a_layernorm, s.ckv_rstd, dckv_raw.data(), N);
-  const int64_t rope_rows = int64_t(Rkv_) * D_;
-  matmul_nn(dk_rope.data(), kv_a_proj_with_mqa.w() + rope_rows, dx, N, D_, Dr_, Write::kAdd);
-  matmul_tn(dk_rope.data(), x, kv_a_proj_with_mqa.dw() + rope_rows, Dr_, D_, N, Write::kAdd);
-  matmul_nn(dckv_raw.data(), kv_a_proj_with_mqa.w(), dx, N, D_, Rkv_, Write::kAdd);
-  matmul_tn(dckv_raw.data(), x, kv_a_proj_with_mqa.dw(), Rkv_, D_, N, Write::kAdd);
+  Buffer<Real> dckv(int64_t(N) * Rkv_), dckv_raw;
+  dckv_raw.resize_zero(dckv.size());
+  linear_backward_input(dkv.data(), kv_b_proj, dckv.data(), N, Write::kReplace);
+  linear_backward_weight(dkv.data(), s.ckv.numbers(), kv_b_proj, N);
+  rmsnorm_backward(dckv.data(), s.ckv_raw.numbers(), kv_a_layernorm, s.ckv_rstd, dckv_raw.data(),
+                   N);
+  const Rows latent = {0, Rkv_}, rotary = {Rkv_, Dr_};
+  linear_backward_input(dk_rope.data(), kv_a_proj_with_mqa, rotary, dx, N, Write::kAdd);
+  linear_backward_weight(dk_rope.data(), x, kv_a_proj_with_mqa, rotary, N);
+  linear_backward_input(dckv_raw.data(), kv_a_proj_with_mqa, latent, dx, N, Write::kAdd);
+  linear_backward_weight(dckv_raw.data(), x, kv_a_proj_with_mqa, latent, N);
 
   if (Rq > 0) {
-    Buffer<Real> dcq(s.cq.size()), dcq_raw;
-    dcq_raw.resize_zero(s.cq.size());
-    matmul_nn(dq.data(), q_b_proj.w(), dcq.data(), N, Rq, H_ * Dqk, Write::kReplace);
-    matmul_tn(dq.data(), s.cq.data(), q_b_proj.dw(), H_ * Dqk, Rq, N, Write::kAdd);
-    rmsnorm_backward(dcq.data(), s.cq_raw.data(), q_a_layernorm, s.cq_rstd, dcq_raw.data(), N);
-    matmul_nn(dcq_raw.data(), q_a_proj.w(), dx, N, D_, Rq, Write::kAdd);
-    matmul_tn(dcq_raw.data(), x, q_a_proj.dw(), Rq, D_, N, Write::kAdd);
+    Buffer<Real> dcq(int64_t(N) * Rq), dcq_raw;
+    dcq_raw.resize_zero(dcq.size());
+    linear_backward_input(dq.data(), q_b_proj, dcq.data(), N, Write::kReplace);
+    linear_backward_weight(dq.data(), s.cq.numbers(), q_b_proj, N);
+    rmsnorm_backward(dcq.data(), s.cq_raw.numbers(), q_a_layernorm, s.cq_rstd, dcq_raw.data(), N);
+    linear_backward_input(dcq_raw.data(), q_a_proj, dx, N, Write::kAdd);
+    linear_backward_weight(dcq_raw.data(), x, q_a_proj, N);
   } else {
-    matmul_nn(dq.data(), q_proj.w(), dx, N, D_, H_ * Dqk, Write::kAdd);
-    matmul_tn(dq.data(), x, q_proj.dw(), H_ * Dqk, D_, N, Write::kAdd);
+    linear_backward_input(dq.data(), q_proj, dx, N, Write::kAdd);
+    linear_backward_weight(dq.data(), x, q_proj, N);
   }
+  Saved::for_each_activation(s, [](SavedActivation<Real>& a, bool) { a.drop(); });
 }
 
 // The attention weights are computed again from q and k: keeping them would cost B·H·T² numbers.
 template <class Real>
-void Mla<Real>::attend_backward(const Real* d_o, int B, int T, const Saved& s, Real* dq, Real* dkv,
-                                Real* dk_rope) const {
+void Mla<Real>::attend_backward(const Real* d_o, const Heads& heads, int B, int T, Real* dq,
+                                Real* dkv, Real* dk_rope) const {
   const int Dqk = Dn_ + Dr_;
   const int64_t q_stride = int64_t(H_) * Dqk, kv_stride = int64_t(H_) * (Dn_ + Dv_),
                 o_stride = int64_t(H_) * Dv_;
@@ -184,8 +187,8 @@ void Mla<Real>::attend_backward(const Real* d_o, int B, int T, const Saved& s, R
   parallel_for(int64_t(B) * H_, [&](int64_t item) {
     const int64_t first = item / H_ * T;
     const int h = int(item % H_);
-    const Real* q = s.q.data() + first * q_stride + h * Dqk;
-    const Real* kv = s.kv.data() + first * kv_stride + h * (Dn_ + Dv_);
+    const Real* q = heads.q + first * q_stride + h * Dqk;
+    const Real* kv = heads.kv + first * kv_stride + h * (Dn_ + Dv_);
     const Real* dout = d_o + first * o_stride + h * Dv_;
     Real* dq_h = dq + first * q_stride + h * Dqk;
     Real* dkv_h = dkv + first * kv_stride + h * (Dn_ + Dv_);
@@ -195,7 +198,7 @@ void Mla<Real>::attend_backward(const Real* d_o, int B, int T, const Saved& s, R
     dv.resize_zero(int64_t(T) * Dv_);
     p.resize(int64_t(kQueryBlock) * T);
     dp.resize(int64_t(kQueryBlock) * T);
-    gather_keys(kv, kv_stride, s.k_rope.data() + first * Dr_, k.data(), T, Dn_, Dr_);
+    gather_keys(kv, kv_stride, heads.k_rope + first * Dr_, k.data(), T, Dn_, Dr_);
     for (int begin = 0; begin < T; begin += kQueryBlock) {
       const int end = std::min(begin + kQueryBlock, T), rows = end - begin;
       const Real* q_b = q + begin * q_stride;

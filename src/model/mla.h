@@ -12,6 +12,7 @@
 #include "model/config.h"
 #include "model/parameter.h"
 #include "model/rope.h"
+#include "model/saved_activation.h"
 
 namespace shenhong {
 
@@ -20,12 +21,32 @@ class Mla {
  public:
   // What the backward pass needs of a forward pass.
   struct Saved {
-    Buffer<Real> cq_raw, cq, cq_rstd;     // [N,Rq] [N,Rq] [N]; unused without query compression
-    Buffer<Real> q;                       // [N, H·(Dn+Dr)], rotated
-    Buffer<Real> ckv_raw, ckv, ckv_rstd;  // [N,Rkv] [N,Rkv] [N]
-    Buffer<Real> k_rope;                  // [N,Dr], rotated
-    Buffer<Real> kv;                      // [N, H·(Dn+Dv)], per head k_nope then v
-    Buffer<Real> o;                       // [N, H·Dv], the heads' outputs
+    SavedActivation<Real> cq_raw, cq;    // [N,Rq] [N,Rq]; unused without query compression
+    SavedActivation<Real> q;             // [N, H·(Dn+Dr)], rotated
+    SavedActivation<Real> ckv_raw, ckv;  // [N,Rkv] [N,Rkv]
+    SavedActivation<Real> k_rope;        // [N,Dr], rotated
+    SavedActivation<Real> kv;            // [N, H·(Dn+Dv)], per head k_nope then v
+    SavedActivation<Real> o;             // [N, H·Dv], the heads' outputs
+    Buffer<Real> cq_rstd, ckv_rstd;      // [N]
+
+    // visit(activation, whether a linear layer reads it: else attention or a norm does)
+    template <class Self, class Visit>
+    static void for_each_activation(Self& self, Visit&& visit) {
+      visit(self.cq_raw, false);
+      visit(self.cq, true);
+      visit(self.q, false);
+      visit(self.ckv_raw, false);
+      visit(self.ckv, true);
+      visit(self.k_rope, false);
+      visit(self.kv, false);
+      visit(self.o, false);  // the layer after the attention is the most sensitive one
+    }
+    template <class Visit>
+    void for_each(Visit&& visit) const {
+      for_each_activation(*this, [&](const auto& a, bool) { visit(a); });
+      visit(cq_rstd);
+      visit(ckv_rstd);
+    }
   };
 
   Mla(const ModelConfig& config, const std::string& prefix);
@@ -34,7 +55,7 @@ class Mla {
   void forward(const Real* x, Real* y, int B, int T, const Rope<Real>& rope, Saved& s) const;
   // dy [N,D] -> adds to dx [N,D] and to all gradients
   void backward(const Real* dy, const Real* x, Real* dx, int B, int T, const Rope<Real>& rope,
-                const Saved& s);
+                Saved& s);
 
   template <class Self, class Visit>
   static void for_each_parameter(Self& self, Visit&& visit) {
@@ -59,8 +80,12 @@ class Mla {
   Parameter<Real> o_proj;              // [D, H·Dv]
 
  private:
-  void attend(int B, int T, Saved& s) const;
-  void attend_backward(const Real* d_o, int B, int T, const Saved& s, Real* dq, Real* dkv,
+  // The attention's operands and results, each as in Saved.
+  struct Heads {
+    const Real *q, *kv, *k_rope;
+  };
+  void attend(const Heads& heads, Real* o, int B, int T) const;
+  void attend_backward(const Real* d_o, const Heads& heads, int B, int T, Real* dq, Real* dkv,
                        Real* dk_rope) const;
 
   int D_, H_, Dn_, Dr_, Dv_, Rkv_, q_lora_rank_;

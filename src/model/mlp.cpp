@@ -1,7 +1,8 @@
 #include "model/mlp.h"
 
 #include "core/parallel.h"
-#include "kernels/matmul.h"
+#include "kernels/kernels.h"
+#include "model/linear.h"
 
 namespace shenhong {
 namespace {
@@ -20,36 +21,39 @@ Mlp<Real>::Mlp(const std::string& prefix, int hidden_size, int intermediate_size
 
 template <class Real>
 void Mlp<Real>::forward(const Real* x, Real* y, int N, Saved& s) const {
-  const int D = gate_proj.cols, F = gate_proj.rows;
+  const int F = gate_proj.rows;
   const int64_t size = int64_t(N) * F;
-  s.a.resize(size);
-  s.b.resize(size);
+  Real *a = s.a.room(N, F), *b = s.b.room(N, F);
   Buffer<Real> h(size);
-  matmul_nt(x, gate_proj.w(), s.a.data(), N, F, D, Write::kReplace);
-  matmul_nt(x, up_proj.w(), s.b.data(), N, F, D, Write::kReplace);
+  linear(x, gate_proj, a, N, Write::kReplace);
+  linear(x, up_proj, b, N, Write::kReplace);
   parallel_ranges(size, kGrain, [&](int64_t begin, int64_t end) {
-    kernels<Real>().swiglu(s.a.data() + begin, s.b.data() + begin, h.data() + begin, end - begin);
+    kernels<Real>().swiglu(a + begin, b + begin, h.data() + begin, end - begin);
   });
-  matmul_nt(h.data(), down_proj.w(), y, N, D, F, Write::kAdd);
+  linear(h.data(), down_proj, y, N, Write::kAdd);
+  s.a.keep(kept_inputs(down_proj));
+  s.b.keep(kept_inputs(down_proj));
 }
 
 template <class Real>
 void Mlp<Real>::backward(const Real* dy, const Real* x, Real* dx, int N, Saved& s) {
-  const int D = gate_proj.cols, F = gate_proj.rows;
+  const int F = gate_proj.rows;
   const int64_t size = int64_t(N) * F;
   Buffer<Real> dh(size);
-  matmul_nn(dy, down_proj.w(), dh.data(), N, F, D, Write::kReplace);
-  Buffer<Real>&h = dh, &da = s.a, &db = s.b;  // each takes the place of what it replaces
+  linear_backward_input(dy, down_proj, dh.data(), N, Write::kReplace);
+  Real *a = s.a.numbers(), *b = s.b.numbers();
+  Real *h = dh.data(), *da = a, *db = b;  // each takes the place of what it replaces
   parallel_ranges(size, kGrain, [&](int64_t begin, int64_t end) {
-    kernels<Real>().swiglu_backward(dh.data() + begin, s.a.data() + begin, s.b.data() + begin,
-                                    da.data() + begin, db.data() + begin, h.data() + begin,
-                                    end - begin);
+    kernels<Real>().swiglu_backward(dh.data() + begin, a + begin, b + begin, da + begin, db + begin,
+                                    h + begin, end - begin);
   });
-  matmul_tn(dy, h.data(), down_proj.dw(), D, F, N, Write::kAdd);
-  matmul_tn(db.data(), x, up_proj.dw(), F, D, N, Write::kAdd);
-  matmul_nn(db.data(), up_proj.w(), dx, N, D, F, Write::kAdd);
-  matmul_tn(da.data(), x, gate_proj.dw(), F, D, N, Write::kAdd);
-  matmul_nn(da.data(), gate_proj.w(), dx, N, D, F, Write::kAdd);
+  linear_backward_weight(dy, h, down_proj, N);
+  linear_backward_weight(db, x, up_proj, N);
+  linear_backward_input(db, up_proj, dx, N, Write::kAdd);
+  linear_backward_weight(da, x, gate_proj, N);
+  linear_backward_input(da, gate_proj, dx, N, Write::kAdd);
+  s.a.drop();
+  s.b.drop();
 }
 
 template class Mlp<float>;

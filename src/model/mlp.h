@@ -5,6 +5,7 @@
 #include <string>
 
 #include "model/parameter.h"
+#include "model/saved_activation.h"
 
 namespace shenhong {
 
@@ -12,8 +13,14 @@ template <class Real>
 class Mlp {
  public:
   struct Saved {
-    Buffer<Real> a,
-        b;  // [N,F] W_gate x and W_up x; silu(a) ⊙ b is computed again in the backward pass
+    // [N,F] W_gate x and W_up x; silu(a) ⊙ b is computed again in the backward pass
+    SavedActivation<Real> a, b;
+
+    template <class Visit>
+    void for_each(Visit&& visit) const {
+      visit(a);
+      visit(b);
+    }
   };
 
   Mlp() = default;

@@ -5,7 +5,8 @@
 
 #include "core/parallel.h"
 #include "core/random.h"
-#include "kernels/matmul.h"
+#include "kernels/quantized_matrix.h"
+#include "model/linear.h"
 #include "model/rmsnorm.h"
 
 namespace shenhong {
@@ -90,6 +91,24 @@ void Model<Real>::initialize(uint64_t seed) {
 }
 
 template <class Real>
+void Model<Real>::set_precision(Precision precision, uint64_t seed) {
+  const bool tied = config_.tie_word_embeddings;
+  arithmetics_ = std::make_unique<Arithmetics>(precision, config_.num_hidden_layers, tied, seed);
+  for_each_parameter([&](Parameter<Real>& p) {
+    p.arithmetic = p.is_vector ? nullptr : arithmetics_->of(p.name);
+    SH_ASSERT(!p.arithmetic || (std::is_same_v<Real, float>));
+    SH_CHECK(!p.arithmetic || fits_blocks(p.arithmetic->as_stored, p.cols), kUsage,
+             "precision: '{}' has rows of {}; mix wants a multiple of {}", p.name, p.cols,
+             kInt8Block);
+  });
+}
+
+template <class Real>
+void Model<Real>::set_pass(uint64_t pass) {
+  if (arithmetics_) arithmetics_->set_pass(pass);
+}
+
+template <class Real>
 void Model<Real>::allocate_gradients() {
   for_each_parameter([](Parameter<Real>& p) { p.grad.resize_zero(p.size()); });
 }
@@ -100,12 +119,11 @@ void Model<Real>::zero_gradients() {
 }
 
 template <class Real>
-void Model<Real>::embed(const Batch& batch, int shift, Buffer<Real>& out) const {
+void Model<Real>::embed(const Batch& batch, int shift, Real* out) const {
   const int D = config_.hidden_size, T = batch.T, row = T + config_.num_nextn_predict_layers;
-  out.resize(int64_t(batch.B) * T * D);
   for (int64_t n = 0; n < int64_t(batch.B) * T; ++n) {
     const int token = batch.tokens[n / T * row + n % T + shift];
-    std::copy_n(embed_tokens.w() + int64_t(token) * D, D, out.data() + n * D);
+    weight_row(embed_tokens, token, out + n * D);
   }
 }
 
@@ -136,21 +154,40 @@ void Model<Real>::forward(const Batch& batch) {
   check(batch);
   const int B = batch.B, T = batch.T, L = config_.num_hidden_layers,
             P = config_.num_nextn_predict_layers;
-  const int64_t size = int64_t(B) * T * config_.hidden_size;
+  const int N = B * T, D = config_.hidden_size;
   x_.resize(L + 1);
-  embed(batch, 0, x_[0]);
+  Real* x = x_[0].room(N, D);
+  embed(batch, 0, x);
   for (int l = 0; l < L; ++l) {
-    x_[l + 1].resize(size);
-    if (memories[l]) memories[l]->forward(batch.tokens.data(), T + P, x_[l].data(), B, T);
-    layers[l].forward(x_[l].data(), x_[l + 1].data(), B, T, rope_);
+    Real* next = x_[l + 1].room(N, D);
+    if (memories[l]) memories[l]->forward(batch.tokens.data(), T + P, x, B, T);
+    layers[l].forward(x, next, B, T, rope_);
+    x_[l].keep(kept_stream_of(layers[l]));
+    x = next;
   }
   embedding_.resize(P);
   h_.resize(P);
   for (int p = 1; p <= P; ++p) {
-    embed(batch, p, embedding_[p - 1]);
-    h_[p - 1].resize(size);
-    mtp[p - 1].forward(stream(p - 1).data(), embedding_[p - 1].data(), h_[p - 1].data(), B, T,
-                       rope_);
+    Real *embedding = embedding_[p - 1].room(N, D), *next = h_[p - 1].room(N, D);
+    embed(batch, p, embedding);
+    mtp[p - 1].forward(x, embedding, next, B, T, rope_);
+    embedding_[p - 1].keep(kept_stream_of(mtp[p - 1].block));
+    x = next;
+  }
+  count_activations();
+}
+
+template <class Real>
+void Model<Real>::count_activations() {
+  activation_bytes_ = {};
+  for (const auto* streams : {&x_, &embedding_, &h_})
+    for (const auto& stream : *streams) activation_bytes_(stream);
+  for (const auto& block : layers) block.saved.for_each(activation_bytes_);
+  for (const auto& memory : memories)
+    if (memory) memory->saved.for_each(activation_bytes_);
+  for (const auto& module : mtp) {
+    module.saved.for_each(activation_bytes_);
+    module.block.saved.for_each(activation_bytes_);
   }
 }
 
@@ -175,7 +212,8 @@ LossSums Model<Real>::forward_backward(const Batch& batch, double main_weight, d
   }
   modules_backward(batch, dh);
   for (int l = config_.num_hidden_layers - 1; l >= 0; --l) {
-    layers[l].backward(x_[l].data(), dh[0].data(), batch.B, batch.T, rope_);
+    layers[l].backward(x_[l].numbers(), dh[0].data(), batch.B, batch.T, rope_);
+    x_[l].drop();
     if (memories[l]) memories[l]->backward(dh[0].data(), batch.B * batch.T);
   }
   embed_backward(batch, 0, dh[0]);
@@ -204,8 +242,9 @@ void Model<Real>::modules_backward(const Batch& batch, std::vector<Buffer<Real>>
   Buffer<Real> dembedding;
   for (int p = config_.num_nextn_predict_layers; p >= 1; --p) {
     dembedding.resize_zero(dh[p].size());
-    mtp[p - 1].backward(dh[p].data(), stream(p - 1).data(), embedding_[p - 1].data(),
+    mtp[p - 1].backward(dh[p].data(), stream(p - 1).numbers(), embedding_[p - 1].numbers(),
                         dh[p - 1].data(), dembedding.data(), batch.B, batch.T, rope_);
+    embedding_[p - 1].drop();
     embed_backward(batch, p, dembedding);
   }
 }
@@ -216,7 +255,7 @@ void Model<Real>::score(const Batch& batch, int depth, double weight, Real* dh, 
   const int row = T + config_.num_nextn_predict_layers;
   Parameter<Real>& gain = depth == 0 ? norm : mtp[depth - 1].shared_head_norm;
   Parameter<Real>& head_weight = config_.tie_word_embeddings ? embed_tokens : lm_head;
-  const Real* h = stream(depth).data();
+  const Real* h = stream(depth).numbers();
   Buffer<Real> normed(int64_t(N) * D), dnormed, rstd;
   rmsnorm(h, gain, normed.data(), rstd, N, config_.rms_norm_eps);
   if (dh) dnormed.resize(int64_t(N) * D);
@@ -226,7 +265,7 @@ void Model<Real>::score(const Batch& batch, int depth, double weight, Real* dh, 
   for (int begin = 0; begin < N; begin += kLossRows) {
     const int rows = std::min(kLossRows, N - begin);
     const Real* normed_rows = normed.data() + int64_t(begin) * D;
-    matmul_nt(normed_rows, head_weight.w(), logits_.data(), rows, V, D, Write::kReplace);
+    linear(normed_rows, head_weight, logits_.data(), rows, Write::kReplace);
     parallel_ranges(rows, 8, [&](int64_t first, int64_t last) {
       for (int64_t r = first; r < last; ++r) {
         const int64_t n = begin + r;
@@ -248,9 +287,9 @@ void Model<Real>::score(const Batch& batch, int depth, double weight, Real* dh, 
       }
     });
     if (!dh) continue;
-    matmul_nn(logits_.data(), head_weight.w(), dnormed.data() + int64_t(begin) * D, rows, D, V,
-              Write::kReplace);
-    matmul_tn(logits_.data(), normed_rows, head_weight.dw(), V, D, rows, Write::kAdd);
+    linear_backward_input(logits_.data(), head_weight, dnormed.data() + int64_t(begin) * D, rows,
+                          Write::kReplace);
+    linear_backward_weight(logits_.data(), normed_rows, head_weight, rows);
   }
   if (dh) rmsnorm_backward(dnormed.data(), h, gain, rstd, dh, N);
 
@@ -269,10 +308,10 @@ void Model<Real>::logits(const Batch& batch, int depth, Buffer<Real>& out) {
   forward(batch);
   const int N = batch.B * batch.T, D = config_.hidden_size, V = config_.vocab_size;
   Buffer<Real> normed(int64_t(N) * D), rstd;
-  rmsnorm(stream(depth).data(), depth == 0 ? norm : mtp[depth - 1].shared_head_norm, normed.data(),
-          rstd, N, config_.rms_norm_eps);
+  rmsnorm(stream(depth).numbers(), depth == 0 ? norm : mtp[depth - 1].shared_head_norm,
+          normed.data(), rstd, N, config_.rms_norm_eps);
   out.resize(int64_t(N) * V);
-  matmul_nt(normed.data(), head().w(), out.data(), N, V, D, Write::kReplace);
+  linear(normed.data(), head(), out.data(), N, Write::kReplace);
 }
 
 template <class Real>

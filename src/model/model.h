@@ -9,6 +9,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -17,7 +18,9 @@
 #include "model/mtp.h"
 #include "model/ngram_memory.h"
 #include "model/parameter.h"
+#include "model/precision.h"
 #include "model/rope.h"
+#include "model/saved_activation.h"
 
 namespace shenhong {
 
@@ -63,6 +66,14 @@ class Model {
   // N(0, initializer_range) for matrices, 1 for norms, 0 for router biases; depends on seed and
   // name alone.
   void initialize(uint64_t seed);
+  // How products run and activations are kept from now on; the seed is that of stochastic rounding.
+  // Error(kUsage) names a matrix that the formats of `mix` do not fit.
+  void set_precision(Precision precision, uint64_t seed);
+  // Tells the random numbers of one forward_backward from those of the others.
+  void set_pass(uint64_t pass);
+  // What the last forward pass left for the backward pass.
+  const ActivationBytes& activation_bytes() const { return activation_bytes_; }
+
   void allocate_gradients();  // zeroed
   void zero_gradients();
 
@@ -102,13 +113,17 @@ class Model {
   template <class Visit>
   void for_each_router(Visit&& visit);
   void check(const Batch& batch) const;
-  void embed(const Batch& batch, int shift, Buffer<Real>& out) const;
+  void embed(const Batch& batch, int shift, Real* out) const;
   void embed_backward(const Batch& batch, int shift, const Buffer<Real>& dx);
+  void count_activations();
   void forward(const Batch& batch);
   // From the losses' gradients dh[0..P] down to the trunk's output, which adds up in dh[0].
   void modules_backward(const Batch& batch, std::vector<Buffer<Real>>& dh);
   // Output of depth p before its norm: the trunk's for 0, module p's otherwise. [N,D]
-  const Buffer<Real>& stream(int p) const { return p == 0 ? x_.back() : h_[p - 1]; }
+  SavedActivation<Real>& stream(int p) { return p == 0 ? x_.back() : h_[p - 1]; }
+  NumberFormat kept_stream_of(const Block<Real>& block) const {
+    return kept_stream(block.self_attn.o_proj);
+  }
   // Appends the loss of one depth to `sums`. With dh, also runs the backward pass of
   // weight · nats through head and norm, adding to dh [N,D].
   void score(const Batch& batch, int depth, double weight, Real* dh, LossSums& sums);
@@ -116,11 +131,13 @@ class Model {
   ModelConfig config_;
   Rope<Real> rope_;
   // The last forward pass, kept for the backward pass.
-  std::vector<Buffer<Real>> x_;  // [L+1] of [N,D]: the input of each block (a memory's rows added),
-                                 // then the trunk's output
-  std::vector<Buffer<Real>> embedding_;  // [P] of [N,D]: embeddings of the tokens p places ahead
-  std::vector<Buffer<Real>> h_;          // [P] of [N,D]: the modules' outputs
+  // [L+1] of [N,D]: the input of each block (a memory's rows added), then the trunk's output
+  std::vector<SavedActivation<Real>> x_;
+  std::vector<SavedActivation<Real>> embedding_;  // [P] of [N,D]: of the tokens p places ahead
+  std::vector<SavedActivation<Real>> h_;          // [P] of [N,D]: the modules' outputs
   Buffer<Real> logits_;
+  ActivationBytes activation_bytes_;
+  std::unique_ptr<Arithmetics> arithmetics_;
 };
 
 }  // namespace shenhong

@@ -3,7 +3,8 @@
 #include <algorithm>
 
 #include "core/parallel.h"
-#include "kernels/matmul.h"
+#include "kernels/kernels.h"
+#include "model/linear.h"
 
 namespace shenhong {
 
@@ -62,8 +63,7 @@ void Moe<Real>::forward(const Real* x, Real* y, int N, Saved& s) {
   tokens += N;
 
   const int64_t slots = d.slots();
-  s.a.resize(slots * F_);
-  s.b.resize(slots * F_);
+  Real *all_a = s.a.room(slots, F_), *all_b = s.b.room(slots, F_);
   Buffer<Real> out(slots * D_);  // each slot's FFN(x)
   parallel_for(E_, [&](int64_t e) {
     const int first = d.first[e], rows = d.first[e + 1] - first;
@@ -73,14 +73,15 @@ void Moe<Real>::forward(const Real* x, Real* y, int N, Saved& s) {
     xs.resize(int64_t(rows) * D_);
     h.resize(int64_t(rows) * F_);
     gather(x, d.token.data() + first, xs.data(), rows, D_);
-    Real* a = s.a.data() + int64_t(first) * F_;
-    Real* b = s.b.data() + int64_t(first) * F_;
-    matmul_nt(xs.data(), expert.gate_proj.w(), a, rows, F_, D_, Write::kReplace);
-    matmul_nt(xs.data(), expert.up_proj.w(), b, rows, F_, D_, Write::kReplace);
+    Real* a = all_a + int64_t(first) * F_;
+    Real* b = all_b + int64_t(first) * F_;
+    linear(xs.data(), expert.gate_proj, a, rows, Write::kReplace);
+    linear(xs.data(), expert.up_proj, b, rows, Write::kReplace);
     kernels<Real>().swiglu(a, b, h.data(), int64_t(rows) * F_);
-    matmul_nt(h.data(), expert.down_proj.w(), out.data() + int64_t(first) * D_, rows, D_, F_,
-              Write::kReplace);
+    linear(h.data(), expert.down_proj, out.data() + int64_t(first) * D_, rows, Write::kReplace);
   });
+  s.a.keep(kept_inputs(experts[0].down_proj));
+  s.b.keep(kept_inputs(experts[0].down_proj));
   parallel_ranges(N, 64, [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n)
       for (int64_t i = n * M_; i < n * M_ + s.router.count[n]; ++i)
@@ -96,6 +97,7 @@ void Moe<Real>::backward(const Real* dy, const Real* x, Real* dx, int N, Saved& 
 
   const Dispatch& d = s.dispatch;
   Buffer<Real> dxs(int64_t(d.slots()) * D_), dweights(int64_t(N) * M_);
+  Real *all_a = s.a.numbers(), *all_b = s.b.numbers();
   parallel_for(E_, [&](int64_t e) {
     const int first = d.first[e], rows = d.first[e + 1] - first;
     if (rows == 0) return;
@@ -108,12 +110,12 @@ void Moe<Real>::backward(const Real* dy, const Real* x, Real* dx, int N, Saved& 
     h.resize(size);
     gather(x, d.token.data() + first, xs.data(), rows, D_);
     gather(dy, d.token.data() + first, dys.data(), rows, D_);
-    Real* a = s.a.data() + int64_t(first) * F_;
-    Real* b = s.b.data() + int64_t(first) * F_;
+    Real* a = all_a + int64_t(first) * F_;
+    Real* b = all_b + int64_t(first) * F_;
 
     // y += w · W_down h. With g = W_downᵀ dy per slot: dw = h·g and dh = w g, so the slots' outputs
     // need not be kept; w moves onto h for W_down's gradient.
-    matmul_nn(dys.data(), expert.down_proj.w(), dh.data(), rows, F_, D_, Write::kReplace);
+    linear_backward_input(dys.data(), expert.down_proj, dh.data(), rows, Write::kReplace);
     kernels<Real>().swiglu(a, b, h.data(), size);
     for (int i = 0; i < rows; ++i) {
       const int64_t pair = int64_t(d.token[first + i]) * M_ + d.choice[first + i];
@@ -123,14 +125,16 @@ void Moe<Real>::backward(const Real* dy, const Real* x, Real* dx, int N, Saved& 
       dweights[pair] = kernels<Real>().dot(h_i, dh_i, F_);
       for (int f = 0; f < F_; ++f) h_i[f] *= w, dh_i[f] *= w;
     }
-    matmul_tn(dys.data(), h.data(), expert.down_proj.dw(), D_, F_, rows, Write::kAdd);
+    linear_backward_weight(dys.data(), h.data(), expert.down_proj, rows);
     kernels<Real>().swiglu_backward(dh.data(), a, b, a, b, nullptr, size);  // a, b become da, db
-    matmul_tn(a, xs.data(), expert.gate_proj.dw(), F_, D_, rows, Write::kAdd);
-    matmul_tn(b, xs.data(), expert.up_proj.dw(), F_, D_, rows, Write::kAdd);
+    linear_backward_weight(a, xs.data(), expert.gate_proj, rows);
+    linear_backward_weight(b, xs.data(), expert.up_proj, rows);
     Real* dxs_e = dxs.data() + int64_t(first) * D_;
-    matmul_nn(a, expert.gate_proj.w(), dxs_e, rows, D_, F_, Write::kReplace);
-    matmul_nn(b, expert.up_proj.w(), dxs_e, rows, D_, F_, Write::kAdd);
+    linear_backward_input(a, expert.gate_proj, dxs_e, rows, Write::kReplace);
+    linear_backward_input(b, expert.up_proj, dxs_e, rows, Write::kAdd);
   });
+  s.a.drop();
+  s.b.drop();
   parallel_ranges(N, 64, [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n)
       for (int64_t i = n * M_; i < n * M_ + s.router.count[n]; ++i)

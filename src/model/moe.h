@@ -29,8 +29,17 @@ class Moe {
   struct Saved {
     typename Router<Real>::Saved router;
     Dispatch dispatch;
-    Buffer<Real> a, b;  // [S, F] in slot order, as in Mlp
+    SavedActivation<Real> a, b;  // [S, F] in slot order, as in Mlp
     typename Mlp<Real>::Saved shared;
+
+    template <class Visit>
+    void for_each(Visit&& visit) const {
+      visit(router.scores);
+      visit(router.weights);
+      visit(a);
+      visit(b);
+      shared.for_each(visit);
+    }
   };
 
   Moe() = default;

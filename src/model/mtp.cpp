@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/matmul.h"
+#include "model/linear.h"
 #include "model/rmsnorm.h"
 
 namespace shenhong {
@@ -45,11 +45,12 @@ void Mtp<Real>::forward(const Real* h, const Real* embedding, Real* out, int B, 
   Buffer<Real> e(size), hn(size);
   rmsnorm(embedding, enorm, e.data(), saved.rstd_e, N, eps_);
   rmsnorm(h, hnorm, hn.data(), saved.rstd_h, N, eps_);
-  saved.pair.resize(2 * size);
-  saved.x.resize(size);
-  join(e.data(), hn.data(), saved.pair.data(), N, D_);
-  matmul_nt(saved.pair.data(), eh_proj.w(), saved.x.data(), N, D_, 2 * D_, Write::kReplace);
-  block.forward(saved.x.data(), out, B, T, rope);
+  Real *pair = saved.pair.room(N, 2 * D_), *x = saved.x.room(N, D_);
+  join(e.data(), hn.data(), pair, N, D_);
+  linear(pair, eh_proj, x, N, Write::kReplace);
+  saved.pair.keep(kept_inputs(eh_proj));
+  block.forward(x, out, B, T, rope);
+  saved.x.keep(kept_stream(eh_proj));
 }
 
 template <class Real>
@@ -57,10 +58,12 @@ void Mtp<Real>::backward(Real* dout, const Real* h, const Real* embedding, Real*
                          Real* dembedding, int B, int T, const Rope<Real>& rope) {
   const int N = B * T;
   const int64_t size = int64_t(N) * D_;
-  block.backward(saved.x.data(), dout, B, T, rope);
+  block.backward(saved.x.numbers(), dout, B, T, rope);
+  saved.x.drop();
   Buffer<Real> dpair(2 * size), de(size), dhn(size);
-  matmul_nn(dout, eh_proj.w(), dpair.data(), N, 2 * D_, D_, Write::kReplace);
-  matmul_tn(dout, saved.pair.data(), eh_proj.dw(), D_, 2 * D_, N, Write::kAdd);
+  linear_backward_input(dout, eh_proj, dpair.data(), N, Write::kReplace);
+  linear_backward_weight(dout, saved.pair.numbers(), eh_proj, N);
+  saved.pair.drop();
   split(dpair.data(), de.data(), dhn.data(), N, D_);
   rmsnorm_backward(dhn.data(), h, hnorm, saved.rstd_h, dh, N);
   rmsnorm_backward(de.data(), embedding, enorm, saved.rstd_e, dembedding, N);

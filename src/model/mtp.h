@@ -14,9 +14,17 @@ template <class Real>
 class Mtp {
  public:
   struct Saved {
-    Buffer<Real> pair;            // [N,2D] the two norms side by side
-    Buffer<Real> x;               // [N,D] h'
+    SavedActivation<Real> pair;   // [N,2D] the two norms side by side
+    SavedActivation<Real> x;      // [N,D] h'
     Buffer<Real> rstd_e, rstd_h;  // [N]
+
+    template <class Visit>
+    void for_each(Visit&& visit) const {
+      visit(pair);
+      visit(x);
+      visit(rstd_e);
+      visit(rstd_h);
+    }
   };
 
   // `layer` = num_hidden_layers + p - 1 names the tensors.

@@ -4,7 +4,8 @@
 
 #include "core/parallel.h"
 #include "core/random.h"
-#include "kernels/matmul.h"
+#include "kernels/kernels.h"
+#include "model/linear.h"
 #include "model/rmsnorm.h"
 
 namespace shenhong {
@@ -84,12 +85,11 @@ void NgramMemory<Real>::forward(const int* tokens, int stride, Real* h, int B, i
       int* rows = s.rows.data() + n * tables;
       hash.rows(tokens + n / T * stride, int(n % T), rows);
       for (int i = 0; i < tables; ++i)
-        std::copy_n(embed.w() + int64_t(rows[i]) * head_dim_, head_dim_,
-                    s.e.data() + n * M + i * head_dim_);
+        weight_row(embed, rows[i], s.e.data() + n * M + i * head_dim_);
     }
   });
-  matmul_nt(s.e.data(), key_proj.w(), s.key.data(), N, D_, M, Write::kReplace);
-  matmul_nt(s.e.data(), value_proj.w(), s.value.data(), N, D_, M, Write::kReplace);
+  linear(s.e.data(), key_proj, s.key.data(), N, Write::kReplace);
+  linear(s.e.data(), value_proj, s.value.data(), N, Write::kReplace);
   Buffer<Real> query(size), key(size);
   rmsnorm(s.h.data(), query_norm, query.data(), s.h_rstd, N, eps_);
   rmsnorm(s.key.data(), key_norm, key.data(), s.key_rstd, N, eps_);
@@ -132,10 +132,10 @@ void NgramMemory<Real>::backward(Real* dh, int N) {
   rmsnorm_backward(dkey_normed.data(), s.key.data(), key_norm, s.key_rstd, dkey.data(), N);
 
   Buffer<Real> de(int64_t(N) * M);
-  matmul_nn(dkey.data(), key_proj.w(), de.data(), N, M, D_, Write::kReplace);
-  matmul_nn(dvalue.data(), value_proj.w(), de.data(), N, M, D_, Write::kAdd);
-  matmul_tn(dkey.data(), s.e.data(), key_proj.dw(), D_, M, N, Write::kAdd);
-  matmul_tn(dvalue.data(), s.e.data(), value_proj.dw(), D_, M, N, Write::kAdd);
+  linear_backward_input(dkey.data(), key_proj, de.data(), N, Write::kReplace);
+  linear_backward_input(dvalue.data(), value_proj, de.data(), N, Write::kAdd);
+  linear_backward_weight(dkey.data(), s.e.data(), key_proj, N);
+  linear_backward_weight(dvalue.data(), s.e.data(), value_proj, N);
   for (int64_t i = 0; i < s.rows.size(); ++i)
     kernels<Real>().axpy(Real(1), de.data() + i * head_dim_,
                          embed.dw() + int64_t(s.rows[i]) * head_dim_, head_dim_);

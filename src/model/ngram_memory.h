@@ -54,6 +54,12 @@ class NgramMemory {
     Buffer<Real> e;                    // [N,M], M = ngram_memory.width()
     Buffer<Real> h, key, value;        // [N,D], h before the addition
     Buffer<Real> h_rstd, key_rstd, a;  // [N]
+
+    template <class Visit>
+    void for_each(Visit&& visit) const {
+      visit(rows);
+      for (const auto* numbers : {&e, &h, &key, &value, &h_rstd, &key_rstd, &a}) visit(*numbers);
+    }
   };
 
   NgramMemory(const ModelConfig& config, int layer);

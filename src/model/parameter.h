@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/buffer.h"
+#include "model/precision.h"
 
 namespace shenhong {
 
@@ -16,7 +17,8 @@ struct Parameter {
   int rows = 0, cols = 0;  // a weight is [out, in]; a norm's gain is [1, D] and stored as [D]
   bool is_vector = false;
   Buffer<Real> value;
-  Buffer<Real> grad;  // empty outside training; backward passes add to it
+  Buffer<Real> grad;                       // empty outside training; backward passes add to it
+  const Arithmetic* arithmetic = nullptr;  // of its products; nullptr: plain Real
 
   // A large table of which a step reads few rows: only `touched` rows hold a gradient, in ascending
   // order, all others are zero and cost nothing.
@@ -52,5 +54,16 @@ struct Parameter {
     value.resize_zero(size());
   }
 };
+
+// How activations around a weight wait for the backward pass: what linear layers and SwiGLU read,
+// and the stream or the attention's operands.
+template <class Real>
+NumberFormat kept_inputs(const Parameter<Real>& w) {
+  return w.arithmetic ? w.arithmetic->kept_inputs : NumberFormat::kF32;
+}
+template <class Real>
+NumberFormat kept_stream(const Parameter<Real>& w) {
+  return w.arithmetic ? w.arithmetic->kept_stream : NumberFormat::kF32;
+}
 
 }  // namespace shenhong

@@ -1,22 +1,23 @@
 #include "serve/generation_queue.h"
 
 #include <utility>
-#include <vector>
 
 namespace shenhong {
 
-GenerationQueue::GenerationQueue(size_t capacity)
-    : capacity_(capacity), thread_([this](const std::stop_token& stop) { work(stop); }) {}
+GenerationQueue::GenerationQueue(size_t capacity, size_t parallel)
+    : capacity_(capacity), parallel_(parallel) {
+  for (size_t i = 0; i < parallel; ++i)
+    threads_.emplace_back([this](const std::stop_token& stop) { work(stop); });
+}
 
 GenerationQueue::~GenerationQueue() {
-  thread_.request_stop();
-  thread_.join();
+  for (std::jthread& thread : threads_) thread.request_stop();
 }
 
 bool GenerationQueue::push(Job job) {
   std::vector<Job> dropped;  // destroyed without the lock: a job may own anything
   const std::lock_guard lock(mutex_);
-  if (jobs_.size() >= capacity_ + (1 - running_)) {
+  if (full()) {
     std::deque<Job> kept;
     for (Job& waiting : jobs_) {
       if (waiting.cancelled.stop_requested()) {
@@ -26,7 +27,7 @@ bool GenerationQueue::push(Job job) {
       }
     }
     jobs_ = std::move(kept);
-    if (jobs_.size() >= capacity_ + (1 - running_)) return false;
+    if (full()) return false;
   }
   jobs_.push_back(std::move(job));
   changed_.notify_one();
@@ -42,12 +43,12 @@ void GenerationQueue::work(const std::stop_token& stop) {
       if (stop.stop_requested()) return;
       job = std::move(jobs_.front());
       jobs_.pop_front();
-      running_ = 1;
+      ++running_;
     }
     job.run();
     job = {};  // what it owns goes before it stops counting as running
     const std::lock_guard lock(mutex_);
-    running_ = 0;
+    --running_;
   }
 }
 

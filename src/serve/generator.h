@@ -28,14 +28,13 @@ struct Generator {
   std::function<std::vector<int>(std::string_view)> encode;
   std::function<std::string(std::span<const int>)> decode;
 
-  // One call at a time; Engine::generate.
-  std::function<GenerateResult(const GenerateRequest&, const Engine::OnPiece&, std::stop_token)>
-      generate;
+  // From any thread; Engine::generate.
+  std::function<GenerateResult(const GenerateRequest&, const OnPiece&, std::stop_token)> generate;
 
   // The same for a conversation, with look-ups; empty: no graph is attached. The request's prompt
   // is not used.
   std::function<GroundedReply(const std::vector<Message>&, const GenerateRequest&,
-                              const GroundingOptions&, const Engine::OnPiece&, std::stop_token)>
+                              const GroundingOptions&, const OnPiece&, std::stop_token)>
       generate_grounded;
   GroundingOptions default_grounding;
   int64_t facts = 0;  // of the graph

@@ -38,7 +38,7 @@ OpenAiService::OpenAiService(Generator generator, ServiceOptions options,
       created_(std::chrono::duration_cast<std::chrono::seconds>(
                    std::chrono::system_clock::now().time_since_epoch())
                    .count()),
-      queue_(options_.max_waiting) {}
+      queue_(options_.max_waiting, options_.parallel) {}
 
 std::vector<Route> OpenAiService::routes() {
   const auto guarded = [this](auto handle) -> Handler {
@@ -163,7 +163,7 @@ void OpenAiService::enqueue(const Responder& responder, Task task) {
 }
 
 GroundedReply OpenAiService::answer(const Task& task, const GenerateRequest& request,
-                                    const Engine::OnPiece& on_piece, std::stop_token stop) const {
+                                    const OnPiece& on_piece, std::stop_token stop) const {
   const bool grounded = task.kind == AnswerKind::kChat && generator_.generate_grounded &&
                         task.grounding.mode != GroundingMode::kOff;
   if (grounded)

@@ -1,4 +1,4 @@
-// The routes of OpenAI's API, answered by one generator.
+// The routes of OpenAI's API, answered by one generator, several answers at a time.
 #pragma once
 
 #include <cstdint>
@@ -15,9 +15,10 @@
 namespace shenhong {
 
 struct ServiceOptions {
-  std::string alias{};    // a second name that requests may use for the model; "" for none
-  std::string api_key{};  // "": none is asked for
-  size_t max_waiting = 32;
+  std::string alias{};      // a second name that requests may use for the model; "" for none
+  std::string api_key{};    // "": none is asked for
+  size_t parallel = 16;     // answers that are made at the same time
+  size_t max_waiting = 32;  // requests beside them
 };
 
 class OpenAiService {
@@ -54,14 +55,14 @@ class OpenAiService {
   };
   void enqueue(const Responder& responder, Task task);
   void generate(const Responder& responder, const AnswerWriter& writer, const Task& task) const;
-  GroundedReply answer(const Task& task, const GenerateRequest& request,
-                       const Engine::OnPiece& on_piece, std::stop_token stop) const;
+  GroundedReply answer(const Task& task, const GenerateRequest& request, const OnPiece& on_piece,
+                       std::stop_token stop) const;
 
   const Generator generator_;
   const ServiceOptions options_;
   const std::function<bool()> stopping_;
   const int64_t created_;
-  GenerationQueue queue_;  // the last member: its thread uses all others
+  GenerationQueue queue_;  // the last member: its threads use all others
 };
 
 }  // namespace shenhong

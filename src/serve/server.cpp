@@ -7,10 +7,10 @@
 namespace shenhong {
 
 void serve(const ServeOptions& options,
-           const std::function<void(const std::string& url)>& on_ready) {
+           const std::function<void(const std::string& url, const Engine& engine)>& on_ready) {
   // First of all, so that a port in use is known before a large model is loaded.
   HttpServer http(options.http);
-  Engine engine(options.model);
+  Engine engine(options.model, options.engine);
   const std::unique_ptr<Graph> graph = options.open_graph ? options.open_graph(engine) : nullptr;
   OpenAiService service(generator_of(engine, graph.get(), options.grounding), options.service,
                         [&] { return http.stopping(); });
@@ -26,7 +26,7 @@ void serve(const ServeOptions& options,
   const std::string host = any  ? "127.0.0.1"
                            : v6 ? "[" + options.http.host + "]"
                                 : options.http.host;
-  on_ready(fmt::format("http://{}:{}/", host, http.port()));
+  on_ready(fmt::format("http://{}:{}/", host, http.port()), engine);
   http.run(std::move(routes));
 }
 

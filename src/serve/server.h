@@ -13,6 +13,7 @@ namespace shenhong {
 
 struct ServeOptions {
   fs::path model;
+  EngineOptions engine;
   // What answers of this model may look up; an empty function, or null: nothing.
   std::function<std::unique_ptr<Graph>(const Engine& engine)> open_graph;
   GroundingOptions grounding;
@@ -21,8 +22,9 @@ struct ServeOptions {
 };
 
 // Returns after SIGINT or SIGTERM, when running answers are finished. `on_ready` gets the address
-// of the page. Error(kUsage) when the address is taken, Error(kBadInput) for a broken model.
+// of the page and what answers. Error(kUsage) when the address is taken, Error(kBadInput) for a
+// broken model.
 void serve(const ServeOptions& options,
-           const std::function<void(const std::string& url)>& on_ready);
+           const std::function<void(const std::string& url, const Engine& engine)>& on_ready);
 
 }  // namespace shenhong

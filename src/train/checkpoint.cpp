@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <set>
 
 #include "core/error.h"
@@ -118,6 +119,25 @@ Json verified_state(const fs::path& directory, int64_t step) {
   return parse_json(read_file(directory / kState), kState);
 }
 
+TensorToWrite to_write(const NamedTensor& tensor) {
+  if (tensor.bf16.empty()) return float_tensor(tensor.name, {tensor.size()}, tensor.values, false);
+  const std::span<const uint16_t> bits = tensor.bf16;
+  return {tensor.name, "BF16", {tensor.size()}, [bits](std::span<uint8_t> out) {
+            std::memcpy(out.data(), bits.data(), out.size());
+          }};
+}
+
+void read_into(const NamedTensor& tensor, const TensorView& found, const std::string& where) {
+  SH_CHECK(found.elements() == tensor.size(), kBadInput,
+           "{}: tensor '{}' has {} numbers, the recipe wants {}; was it changed?", where,
+           tensor.name, found.elements(), tensor.size());
+  if (tensor.bf16.empty()) return read_floats(found, tensor.name, tensor.values);
+  SH_CHECK(found.dtype == "BF16", kBadInput,
+           "{}: tensor '{}' is {}, the recipe wants BF16; was it changed?", where, tensor.name,
+           found.dtype);
+  std::memcpy(tensor.bf16.data(), found.bytes.data(), found.bytes.size());
+}
+
 void write_files(const fs::path& directory, int64_t step, const TensorGroups& tensors,
                  const Json& state, const std::function<void(const std::string&)>& before) {
   before("create directory");
@@ -127,9 +147,7 @@ void write_files(const fs::path& directory, int64_t step, const TensorGroups& te
   for (const auto& [group, members] : tensors) {
     before("write " + group);
     std::vector<TensorToWrite> file;
-    for (const NamedTensor& tensor : members)
-      file.push_back(
-          float_tensor(tensor.name, {int64_t(tensor.values.size())}, tensor.values, false));
+    for (const NamedTensor& tensor : members) file.push_back(to_write(tensor));
     write_safetensors(directory / (group + ".safetensors"), file);
   }
   before("write state");
@@ -187,10 +205,7 @@ void LoadedCheckpoint::restore(const TensorGroups& tensors) const {
       const TensorView* found = file.find(tensor.name);
       SH_CHECK(found, kBadInput, "{}: tensor '{}' is missing; was the recipe changed?", where,
                tensor.name);
-      SH_CHECK(found->elements() == int64_t(tensor.values.size()), kBadInput,
-               "{}: tensor '{}' has {} numbers, the recipe wants {}; was it changed?", where,
-               tensor.name, found->elements(), tensor.values.size());
-      read_floats(*found, tensor.name, tensor.values);
+      read_into(tensor, *found, where);
     }
     for (const auto& [name, ignored] : file.tensors())
       SH_CHECK(wanted.contains(name), kBadInput,

@@ -1,6 +1,6 @@
 // Training checkpoints that are either whole or not there (serving 3.3).
 //
-//   <run>/step-0000123/<group>.safetensors ...   float tensors: weights, optimizer moments
+//   <run>/step-0000123/<group>.safetensors ...   float or bf16 tensors: weights, moments
 //                      state.json                everything else, as the trainer composes it
 //                      MANIFEST.json             size and XXH3 of each file, and its own hash
 //
@@ -27,6 +27,9 @@ namespace shenhong {
 struct NamedTensor {
   std::string name;
   std::span<float> values;
+  std::span<uint16_t> bf16 = {};  // in place of `values`
+
+  int64_t size() const { return int64_t(bf16.empty() ? values.size() : bf16.size()); }
 };
 // Group ("weights", "optimizer") -> its tensors; each group is a file.
 using TensorGroups = std::map<std::string, std::vector<NamedTensor>>;

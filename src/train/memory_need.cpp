@@ -50,38 +50,56 @@ PerToken block(const ModelConfig& c, bool is_moe) {
           .passing = 2 * D + std::max(attend.passing, feed.passing)};
 }
 
+// Numbers of the optimizer's state: Muon has one per weight, AdamW two, as have embedding, head and
+// tables under Muon.
+double moments(const TrainConfig& config, const ModelConfig& c) {
+  double weights = double(cost_of(c).parameters_total);
+  if (config.learn == "modules") {
+    ModelConfig trunk = c;
+    trunk.num_nextn_predict_layers = 0;
+    weights -= double(cost_of(trunk).parameters_total);
+  }
+  if (config.optimizer.method != "muon") return 2 * weights;
+  if (config.learn == "modules") return weights;
+  double looked_up = double(c.vocab_size) * c.hidden_size * (c.tie_word_embeddings ? 1 : 2);
+  for (const int l : c.ngram_memory.layers)
+    looked_up += double(NgramHash(c, l).total_rows()) * c.ngram_memory.head_dim;
+  return weights + looked_up;
+}
+
 }  // namespace
 
 MemoryNeed memory_need(const TrainConfig& config, const ModelConfig& c) {
   const double D = c.hidden_size, V = c.vocab_size, T = config.seq_len,
                P = c.num_nextn_predict_layers;
   const double parameters = double(cost_of(c).parameters_total);
-  double looked_up = V * D * (c.tie_word_embeddings ? 1 : 2);  // AdamW's under Muon, too
-  for (const int l : c.ngram_memory.layers)
-    looked_up += double(NgramHash(c, l).total_rows()) * c.ngram_memory.head_dim;
-  const double moments =
-      config.optimizer.method == "muon" ? parameters + looked_up : 2 * parameters;
+  const bool few_bits = has_bf16_moments(precision_named(config.precision, "recipe"));
 
   double kept = 2 * D, passing = 3 * D;  // the trunk's output and dh; norm and gradient of the loss
+  double widest = 0;                     // what one block keeps
   for (int l = 0; l < c.num_hidden_layers; ++l) {
     const PerToken b = block(c, c.is_moe(l));
     kept += b.kept;
+    widest = std::max(widest, b.kept);
     passing = std::max(passing, b.passing);
   }
   if (P > 0) {
     const PerToken b = block(c, true);
     kept += P * (b.kept + 5 * D);  // embedding, pair, output, dh
+    widest = std::max(widest, b.kept + 5 * D);
     passing = std::max(passing, b.passing + 5 * D);
   }
+  // In few bits a number waits in 16 at most, and is a float while its block is at work.
+  if (few_bits) kept = kept / 2 + widest;
   if (c.ngram_memory.on()) {
     const double M = c.ngram_memory.width();
     kept += double(c.ngram_memory.layers.size()) * (3 * D + M + M / c.ngram_memory.head_dim);
     passing = std::max(passing, 6 * D + M);
   }
   MemoryNeed need;
-  need.fixed =
-      kProgram +
-      kSpare * kNumber * (2 * parameters + moments + kLossRows * V + 2.0 * config.batch * (T + P));
+  need.fixed = kProgram + kSpare * kNumber *
+                              (2 * parameters + moments(config, c) / (few_bits ? 2 : 1) +
+                               kLossRows * V + 2.0 * config.batch * (T + P));
   need.per_sequence = kSpare * kNumber * T * (kept + passing);
   return need;
 }

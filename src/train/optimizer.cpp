@@ -47,27 +47,23 @@ void OptimizerConfig::validate(const std::string& where) const {
 }
 
 Optimizer::Optimizer(const OptimizerConfig& config,
-                     const std::vector<Parameter<float>*>& parameters)
+                     const std::vector<Parameter<float>*>& parameters, bool bf16_moments)
     : config_(config), newton_schulz_(newton_schulz_named(config.newton_schulz)) {
   for (Parameter<float>* parameter : parameters) {
     if (belongs_to_balancer(*parameter)) continue;
     SH_ASSERT(parameter->grad.size() == parameter->size());
     if (parameter->row_sparse) {
-      sparse_.push_back({parameter, {}, {}, {}});
-      sparse_.back().exp_avg.resize_zero(parameter->size());
-      sparse_.back().exp_avg_sq.resize_zero(parameter->size());
-      sparse_.back().row_updates.resize_zero(parameter->rows);
+      const Moments zeros(parameter->size(), bf16_moments);
+      sparse_.push_back({parameter, zeros, zeros, {parameter->rows, false}});
       continue;
     }
     if (config.method == "muon" && is_hidden_matrix(*parameter)) {
-      muon_.push_back({parameter, {}});
-      muon_.back().momentum.resize_zero(parameter->size());
+      muon_.push_back({parameter, {parameter->size(), bf16_moments}});
       continue;
     }
     const int slot = int(adamw_.size());
-    adamw_.push_back({parameter, {}, {}});
-    adamw_.back().exp_avg.resize_zero(parameter->size());
-    adamw_.back().exp_avg_sq.resize_zero(parameter->size());
+    const Moments zeros(parameter->size(), bf16_moments);
+    adamw_.push_back({parameter, zeros, zeros});
     for (int64_t begin = 0; begin < parameter->size(); begin += kChunk)
       chunks_.push_back({slot, begin, std::min(kChunk, parameter->size() - begin)});
   }
@@ -124,19 +120,25 @@ void Optimizer::adamw(const Chunk& chunk, double lr, double gradient_scale) {
                           .correction1 = 1 - std::pow(config_.beta1, double(updates_)),
                           .correction2 = 1 - std::pow(config_.beta2, double(updates_)),
                           .gradient_scale = gradient_scale};
-  kernels<float>().adamw(
-      slot.parameter->value.data() + chunk.begin, slot.parameter->grad.data() + chunk.begin,
-      slot.exp_avg.data() + chunk.begin, slot.exp_avg_sq.data() + chunk.begin, step, chunk.size);
+  thread_local Buffer<float> room_m, room_v;
+  float* m = slot.exp_avg.take(chunk.begin, chunk.size, room_m);
+  float* v = slot.exp_avg_sq.take(chunk.begin, chunk.size, room_v);
+  kernels<float>().adamw(slot.parameter->value.data() + chunk.begin,
+                         slot.parameter->grad.data() + chunk.begin, m, v, step, chunk.size);
+  slot.exp_avg.put_back(chunk.begin, chunk.size, m);
+  slot.exp_avg_sq.put_back(chunk.begin, chunk.size, v);
 }
 
 void Optimizer::sparse_adamw(SparseSlot& slot, double lr, double gradient_scale) {
   constexpr int64_t kRows = 512;  // per work item
   Parameter<float>& p = *slot.parameter;
+  const std::span<float> row_updates = slot.row_updates.floats();
   parallel_ranges(int64_t(p.touched.size()), kRows, [&](int64_t begin, int64_t end) {
+    thread_local Buffer<float> room_m, room_v;
     for (int64_t i = begin; i < end; ++i) {
       const int row = p.touched[size_t(i)];
       const int64_t at = int64_t(row) * p.cols;
-      const double updates = double(++slot.row_updates[row]);
+      const double updates = double(++row_updates[size_t(row)]);
       const AdamWStep step = {.lr = lr,
                               .beta1 = config_.beta1,
                               .beta2 = config_.beta2,
@@ -145,8 +147,11 @@ void Optimizer::sparse_adamw(SparseSlot& slot, double lr, double gradient_scale)
                               .correction1 = 1 - std::pow(config_.beta1, updates),
                               .correction2 = 1 - std::pow(config_.beta2, updates),
                               .gradient_scale = gradient_scale};
-      kernels<float>().adamw(p.value.data() + at, p.grad.data() + at, slot.exp_avg.data() + at,
-                             slot.exp_avg_sq.data() + at, step, p.cols);
+      float* m = slot.exp_avg.take(at, p.cols, room_m);
+      float* v = slot.exp_avg_sq.take(at, p.cols, room_v);
+      kernels<float>().adamw(p.value.data() + at, p.grad.data() + at, m, v, step, p.cols);
+      slot.exp_avg.put_back(at, p.cols, m);
+      slot.exp_avg_sq.put_back(at, p.cols, v);
     }
   });
 }
@@ -154,36 +159,35 @@ void Optimizer::sparse_adamw(SparseSlot& slot, double lr, double gradient_scale)
 // M = μM + G;  G' = G + μM;  W = W(1 - ηλ) - η · 0.2·sqrt(max(m,n)) · orthogonalised G'.
 // The factor gives the update AdamW's usual root mean square, so that η and λ carry over.
 void Optimizer::muon(MuonSlot& slot, double lr, double gradient_scale) {
-  thread_local Buffer<float> update;
+  thread_local Buffer<float> update, room;
   Parameter<float>& parameter = *slot.parameter;
   const int64_t size = parameter.size();
   const float mu = float(config_.muon_momentum), g = float(gradient_scale);
   update.resize(size);
-  float *u = update.data(), *m = slot.momentum.data(), *w = parameter.value.data();
+  float *u = update.data(), *m = slot.momentum.take(0, size, room), *w = parameter.value.data();
   const float* grad = parameter.grad.data();
   for (int64_t i = 0; i < size; ++i) {
     m[i] = mu * m[i] + g * grad[i];
     u[i] = g * grad[i] + mu * m[i];
   }
+  slot.momentum.put_back(0, size, m);
   orthogonalize(u, parameter.rows, parameter.cols, newton_schulz_, config_.newton_schulz_steps);
   const float keep = float(1 - lr * config_.weight_decay);
   const float rate = float(lr * 0.2 * std::sqrt(double(std::max(parameter.rows, parameter.cols))));
   for (int64_t i = 0; i < size; ++i) w[i] = keep * w[i] - rate * u[i];
 }
 
-void Optimizer::for_each_state(
-    const std::function<void(const std::string&, std::span<float>)>& visit) {
+void Optimizer::for_each_state(const std::function<void(const std::string&, Moments&)>& visit) {
   for (Slot& slot : adamw_) {
-    visit(slot.parameter->name + ".exp_avg", slot.exp_avg.span());
-    visit(slot.parameter->name + ".exp_avg_sq", slot.exp_avg_sq.span());
+    visit(slot.parameter->name + ".exp_avg", slot.exp_avg);
+    visit(slot.parameter->name + ".exp_avg_sq", slot.exp_avg_sq);
   }
   for (SparseSlot& slot : sparse_) {
-    visit(slot.parameter->name + ".exp_avg", slot.exp_avg.span());
-    visit(slot.parameter->name + ".exp_avg_sq", slot.exp_avg_sq.span());
-    visit(slot.parameter->name + ".row_updates", slot.row_updates.span());
+    visit(slot.parameter->name + ".exp_avg", slot.exp_avg);
+    visit(slot.parameter->name + ".exp_avg_sq", slot.exp_avg_sq);
+    visit(slot.parameter->name + ".row_updates", slot.row_updates);
   }
-  for (MuonSlot& slot : muon_)
-    visit(slot.parameter->name + ".momentum_buffer", slot.momentum.span());
+  for (MuonSlot& slot : muon_) visit(slot.parameter->name + ".momentum_buffer", slot.momentum);
 }
 
 void Optimizer::from_json(const Json& json) {

@@ -3,12 +3,12 @@
 
 #include <cstdint>
 #include <functional>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "core/json.h"
 #include "model/parameter.h"
+#include "train/moments.h"
 #include "train/muon.h"
 
 namespace shenhong {
@@ -48,7 +48,8 @@ struct OptimizerConfig {
 class Optimizer {
  public:
   // The parameters outlive the optimizer; each has a gradient of its own size.
-  Optimizer(const OptimizerConfig& config, const std::vector<Parameter<float>*>& parameters);
+  Optimizer(const OptimizerConfig& config, const std::vector<Parameter<float>*>& parameters,
+            bool bf16_moments = false);
 
   // Euclidean norm of all gradients that `step` would use, router biases not among them.
   double gradient_norm() const;
@@ -61,8 +62,7 @@ class Optimizer {
   // Moments under "<parameter>.exp_avg", ".exp_avg_sq" (AdamW), ".row_updates" beside them (of a
   // row-sparse table) and ".momentum_buffer" (Muon), in a fixed order, with the update count beside
   // them: all that a checkpoint must hold.
-  void for_each_state(
-      const std::function<void(const std::string& name, std::span<float> values)>& visit);
+  void for_each_state(const std::function<void(const std::string& name, Moments& values)>& visit);
   Json to_json() const { return {{"updates", updates_}}; }
   // Error(kBadInput) on anything that to_json does not write.
   void from_json(const Json& json);
@@ -70,16 +70,16 @@ class Optimizer {
  private:
   struct Slot {
     Parameter<float>* parameter;
-    Buffer<float> exp_avg, exp_avg_sq;
+    Moments exp_avg, exp_avg_sq;
   };
   struct SparseSlot {
     Parameter<float>* parameter;
-    Buffer<float> exp_avg, exp_avg_sq;
-    Buffer<float> row_updates;  // [rows]
+    Moments exp_avg, exp_avg_sq;
+    Moments row_updates;  // [rows], floats: a bf16 ends counting at 256
   };
   struct MuonSlot {
     Parameter<float>* parameter;
-    Buffer<float> momentum;
+    Moments momentum;
   };
   // A piece of an AdamW parameter: small ones are not worth a thread's wake-up each, large ones are
   // shared out.

@@ -39,6 +39,7 @@ void TrainConfig::validate(const std::string& where, const ModelConfig& model) c
            where, learn);
   SH_CHECK(learn == "all" || model.num_nextn_predict_layers > 0, kUsage,
            "{}: learn = modules, but num_nextn_predict_layers = 0: there are none", where);
+  precision_named(precision, where);
   schedule.validate(where + ".schedule");
   optimizer.validate(where + ".optimizer");
   balance.validate(where + ".balance", model);
@@ -117,10 +118,15 @@ Trainer::Trainer(const TrainConfig& config, Model<float>& model, Mixture mixture
       validation_(std::move(validation)),
       directory_(std::move(directory)),
       optimizer_((model.allocate_gradients(), config.optimizer),
-                 learnt_parameters(model, modules_alone())),
+                 learnt_parameters(model, modules_alone()),
+                 has_bf16_moments(precision_named(config.precision, "recipe"))),
       balancer_(config.balance, model.config()),
       guard_(config.guard) {
-  model.set_balance_loss(balancer_.loss(config.batch, config.micro_batch, config.seq_len));
+  model_.set_precision(precision_named(config.precision, "recipe"), config.seed);
+  model_.set_balance_loss(balancer_.loss(config.batch, config.micro_batch, config.seq_len));
+  if (modules_alone())  // the others' is no loss of this run
+    for (Block<float>& block : model_.layers)
+      if (block.moe) block.moe->router.balance = {};
 }
 
 std::vector<RouterStatistics<float>> Trainer::routers() {
@@ -164,7 +170,9 @@ Trainer::StepResult Trainer::train_step() {
   model_.clear_router_loads();
   StepResult result;
   const double weight = scored > 0 ? 1.0 / scored : 0;
+  uint64_t pass = uint64_t(step_) * uint64_t(micro_batches);
   for (const Batch& batch : batches) {
+    model_.set_pass(pass++);
     const double mtp_weight = P > 0 ? weight * config_.mtp_weight / P : 0;
     const LossSums sums = modules_alone() ? model_.forward_backward_modules(batch, mtp_weight)
                                           : model_.forward_backward(batch, weight, mtp_weight);
@@ -210,6 +218,24 @@ Json RoutedTokens::to_json() const {
           {"mean_experts", mean_experts(all)}};
 }
 
+// What the precision saves: activations of a micro-batch between forward and backward pass, and
+// the optimizer's moments, beside what they would take in float.
+Json Trainer::memory_line() {
+  const ActivationBytes& activations = model_.activation_bytes();
+  int64_t moments = 0, numbers = 0;
+  optimizer_.for_each_state([&](const std::string&, const Moments& m) {
+    moments += m.bytes();
+    numbers += m.size();
+  });
+  return {{"kind", "memory"},
+          {"step", step_},
+          {"precision", config_.precision},
+          {"activation_bytes", activations.held},
+          {"activation_bytes_f32", activations.plain},
+          {"moment_bytes", moments},
+          {"moment_bytes_f32", numbers * int64_t(sizeof(float))}};
+}
+
 void Trainer::validate() {
   model_.clear_router_loads();
   validation_losses_ = validation_loss([&](const Batch& batch) { return model_.evaluate(batch); },
@@ -253,11 +279,23 @@ TrainOutcome Trainer::run(const std::atomic<bool>& stop) {
   Progress progress("train", config_.steps);
   double trained_s = 0;  // of the steps since the last log line; validation and saving not counted
   int64_t steps_timed = 0;
+  bool memory_told = false;
   while (step_ < config_.steps) {
     const auto start = Clock::now();
     const StepResult result = train_step();
     trained_s += seconds_since(start);
     ++steps_timed;
+    if (!memory_told) {
+      memory_told = true;
+      const Json memory = memory_line();
+      log.write(memory);
+      const auto megabytes = [&](const char* key) { return memory[key].get<double>() / 1e6; };
+      fmt::print(
+          stderr,
+          "precision {}: activations {:.2f} MB (f32: {:.2f}), moments {:.2f} MB (f32: {:.2f})\n",
+          config_.precision, megabytes("activation_bytes"), megabytes("activation_bytes_f32"),
+          megabytes("moment_bytes"), megabytes("moment_bytes_f32"));
+    }
     if (!result.skipped.empty())
       log.write({{"kind", "skip"}, {"step", step_}, {"reason", result.skipped}});
     if (result.diverged) {
@@ -313,8 +351,8 @@ TensorGroups Trainer::tensors() {
   model_.for_each_parameter([&](Parameter<float>& p) {
     groups["weights"].push_back({p.name, p.value.span()});
   });
-  optimizer_.for_each_state([&](const std::string& name, std::span<float> values) {
-    groups["optimizer"].push_back({name, values});
+  optimizer_.for_each_state([&](const std::string& name, Moments& values) {
+    groups["optimizer"].push_back({name, values.floats(), values.bits()});
   });
   return groups;
 }
@@ -329,13 +367,11 @@ Json settings_that_change_bits(Json config) {
   return config;
 }
 
-// Saved settings with the defaults of what was no setting yet when they were saved.
-template <class Settings>
-Json completed(const Json& saved, const std::string& where) {
-  Settings settings;
-  fields_from_json(settings, saved, where, /*strict=*/false);
-  Json all = fields_to_json(settings);
-  all.update(saved, /*merge_objects=*/true);
+// A setting that the saved ones lack came later, and its default is what was done before.
+template <HasFields Config>
+Json with_defaults(const Json& saved) {
+  Json all = fields_to_json(Config{});
+  all.merge_patch(saved);
   return all;
 }
 
@@ -375,10 +411,9 @@ void Trainer::resume() {
   for (const char* key : {"config", "model", "mixture", "guard", "optimizer"})
     SH_CHECK(state.contains(key), kBadInput, "{}/state.json: has no '{}'", where, key);
   for (const auto& [was, is] :
-       {std::pair(settings_that_change_bits(completed<TrainConfig>(state["config"], where)),
+       {std::pair(settings_that_change_bits(with_defaults<TrainConfig>(state["config"])),
                   settings_that_change_bits(fields_to_json(config_))),
-        std::pair(completed<ModelConfig>(state["model"], where),
-                  fields_to_json(model_.config()))}) {
+        std::pair(with_defaults<ModelConfig>(state["model"]), fields_to_json(model_.config()))}) {
     const std::string difference = first_difference(was, is);
     SH_CHECK(difference.empty(), kUsage,
              "{}: was saved under other settings than this recipe's: {}; give the run another "

@@ -38,6 +38,7 @@ struct TrainConfig {
   int keep_checkpoints = 2;
   int validation_windows = 64;
   uint64_t seed = 1;
+  std::string precision = "f32";
   ScheduleConfig schedule;
   OptimizerConfig optimizer;
   BalanceConfig balance;
@@ -60,6 +61,9 @@ struct TrainConfig {
     v("keep_checkpoints", keep_checkpoints, "checkpoints that stay");
     v("validation_windows", validation_windows, "windows per source of a validation");
     v("seed", seed, "of the weights and of the order of the data");
+    v("precision", precision,
+      "arithmetic of the linear layers: f32, bf16, fp8, nvfp4, mxfp4, int8, or mix, which trains "
+      "for that format of `quantize`");
     v("schedule", schedule, "learning rate");
     v("optimizer", optimizer, "AdamW or Muon");
     v("balance", balance, "load balance of the experts");
@@ -122,6 +126,7 @@ class Trainer {
   // Of what is trained.
   std::vector<RouterStatistics<float>> routers();
   void fill(Batch& batch);
+  Json memory_line();
   void validate();
   TensorGroups tensors();
   void save();

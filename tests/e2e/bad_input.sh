@@ -31,6 +31,8 @@ copy() {
 expect 3 "missing.toml" "$shenhong" train missing.toml
 printf '[data]\n[[data.sources]]\nname="a"\npath="x"\n[model]\n[pretrain]\nstepz = 3\n' >unknown.toml
 expect 2 "unknown key 'stepz'; known: steps" "$shenhong" train unknown.toml
+printf '[data]\n[[data.sources]]\nname="a"\npath="x"\n[model]\n[pretrain]\nprecision = "fp4"\n' >precision.toml
+expect 2 "precision = 'fp4': known are f32, bf16, fp8, nvfp4, mxfp4, int8, mix" "$shenhong" train precision.toml
 printf '[data\n' >broken.toml
 expect 3 "broken.toml:1" "$shenhong" train broken.toml
 expect 3 "no such model directory" "$shenhong" generate --model nowhere 你好

@@ -165,6 +165,36 @@ test('ten parallel streams all arrive whole', async () => {
   assert.deepEqual(texts, Array(10).fill(expected));
 });
 
+test('two streams at once both go on, and who else is there does not show', async () => {
+  const say = async () => {
+    const stream = await ask({ stream: true, max_tokens: 100, temperature: 1.2, seed: 5 });
+    return textOf(await chunksOf(stream));
+  };
+  const alone = await say();
+  const busy = await keepBusy(openai);
+  let pieces = 0, ended = false;
+  const reading = (async () => {
+    while (!(await busy.chunks.next()).done) pieces++;
+    ended = true;
+  })().catch(() => {});
+  const together = await say();
+  assert.equal(together, alone);
+  assert.ok(!ended, 'nobody waits until the other has ended');
+  assert.ok(pieces > 0, 'the other goes on in the meantime');
+  busy.abort();
+  await reading;
+  await untilIdle(server);
+});
+
+test('a prompt that was read before counts as cached', async () => {
+  const long = { messages: [{ role: 'user', content: '写一首五言绝句，题目是春夜。'.repeat(8) }] };
+  const first = await ask({ ...long, max_tokens: 1 });
+  const again = await ask({ ...long, max_tokens: 1 });
+  assert.equal(again.choices[0].message.content, first.choices[0].message.content);
+  const { cached_tokens } = again.usage.prompt_tokens_details;
+  assert.ok(cached_tokens >= 32 && cached_tokens < again.usage.prompt_tokens);
+});
+
 test('each kind of error has its class, code and param', async () => {
   const rejects = (more, Class, code, param) =>
     assert.rejects(ask(more), (error) => {
@@ -184,7 +214,7 @@ test('each kind of error has its class, code and param', async () => {
 });
 
 test('without the key: 401; with a full queue: 429 and when to come back', async () => {
-  const guarded = await startServer('--api-key', 'k1', '--queue', '0');
+  const guarded = await startServer('--api-key', 'k1', '--parallel', '1', '--queue', '0');
   await assert.rejects(clientOf(guarded, 'k2').models.list(), (error) => {
     assert.ok(error instanceof AuthenticationError);
     assert.equal(error.code, 'invalid_api_key');

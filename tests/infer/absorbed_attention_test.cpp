@@ -20,14 +20,17 @@ Buffer<float> random_buffer(int64_t size, uint64_t stream, double scale = 1) {
 
 // The last C of T tokens with random queries and cache, in either form.
 struct Case {
-  Case(const ModelConfig& config, int C, int T) : a(config) {
-    q = random_buffer(int64_t(C) * a.H * (a.Dn + a.Dr), 1);
+  Case(const ModelConfig& config, int C, int T)
+      : a(config), pool(one_layer(config), cache_bytes(one_layer(config), T)) {
+    q = random_buffer(int64_t(C + kQueryPadding) * a.H * (a.Dn + a.Dr), 1);
     rows = random_buffer(int64_t(T) * (a.Rkv + a.Dr), 2);
     kv_b = random_buffer(int64_t(a.H) * (a.Dn + a.Dv) * a.Rkv, 3, 1 / std::sqrt(double(a.Rkv)));
     a.C = C;
     a.T = T;
     a.q = q.data();
-    a.rows = rows.data();
+    a.pool = &pool;
+    while (const auto page = pool.take()) pages.insert(pages.begin(), *page);
+    a.pages = pages;
     for (int h = 0; h < a.H; ++h) {
       const float* w_uk = kv_b.data() + int64_t(h) * (a.Dn + a.Dv) * a.Rkv;
       Buffer<float> turned(int64_t(a.Rkv) * a.Dn);
@@ -40,14 +43,25 @@ struct Case {
     }
     a.heads = heads;
   }
-  Buffer<float> run(void (*attend)(const Attention&)) {
+  static ModelConfig one_layer(ModelConfig config) {
+    config.num_hidden_layers = 1;
+    return config;
+  }
+  Buffer<float> run(AttentionForm form) {
+    const int R = a.Rkv + a.Dr;
+    for (int t = 0; t < a.T; ++t)
+      std::copy_n(rows.data() + int64_t(t) * R, R,
+                  pool.rows(pages[size_t(t / kPageTokens)], 0) + int64_t(t % kPageTokens) * R);
     Buffer<float> o(int64_t(a.C) * a.H * a.Dv);
     std::fill(o.begin(), o.end(), std::nanf(""));
     a.o = o.data();
-    attend(a);
+    a.form = form;
+    attend({&a, 1});
     return o;
   }
   Attention a;
+  PagePool pool;
+  std::vector<int> pages;
   Buffer<float> q, rows, kv_b;  // kv_b [H·(Dn+Dv), Rkv]: per head W_UK, then W_UV
   std::vector<HeadWeights> heads;
 };
@@ -65,7 +79,7 @@ Buffer<double> definition(const Case& c) {
       const auto expand = [&](int row, int t) {
         double sum = 0;
         for (int r = 0; r < a.Rkv; ++r)
-          sum += double(w[row * a.Rkv + r]) * double(a.rows[int64_t(t) * R + r]);
+          sum += double(w[row * a.Rkv + r]) * double(c.rows[int64_t(t) * R + r]);
         return sum;
       };
       const int seen = a.T - a.C + i + 1;
@@ -75,7 +89,7 @@ Buffer<double> definition(const Case& c) {
         double score = 0;
         for (int d = 0; d < a.Dn; ++d) score += double(q[d]) * expand(d, t);
         for (int d = 0; d < a.Dr; ++d)
-          score += double(q[a.Dn + d]) * double(a.rows[int64_t(t) * R + a.Rkv + d]);
+          score += double(q[a.Dn + d]) * double(c.rows[int64_t(t) * R + a.Rkv + d]);
         sum += p[size_t(t)] = std::exp(double(a.scale) * score);
       }
       for (int t = 0; t < seen; ++t)
@@ -121,8 +135,8 @@ TEST(AbsorbedAttention, both_forms_are_the_definition) {
   for (const int C : {1, 3, 64, 70}) {
     Case c(odd_config(), C, 70);
     const Buffer<double> wanted = definition(c);
-    EXPECT_LE(relative_gap(c.run(attend_absorbed), wanted), 1e-5) << C;
-    EXPECT_LE(relative_gap(c.run(attend_expanded), wanted), 1e-5) << C;
+    EXPECT_LE(relative_gap(c.run(AttentionForm::kAbsorbed), wanted), 1e-5) << C;
+    EXPECT_LE(relative_gap(c.run(AttentionForm::kExpanded), wanted), 1e-5) << C;
   }
 }
 
@@ -130,7 +144,8 @@ TEST(AbsorbedAttention, both_forms_are_the_definition) {
 TEST(AbsorbedAttention, absorbed_equals_expanded_at_published_head_sizes) {
   for (const int C : {1, 64}) {
     Case c(v3_heads(), C, 64);
-    const Buffer<float> absorbed = c.run(attend_absorbed), expanded = c.run(attend_expanded);
+    const Buffer<float> absorbed = c.run(AttentionForm::kAbsorbed),
+                        expanded = c.run(AttentionForm::kExpanded);
     const double gap = relative_gap(absorbed, expanded);
     RecordProperty("gap_" + std::to_string(C), std::to_string(gap));
     EXPECT_LE(gap, 1e-5) << C;
@@ -138,12 +153,12 @@ TEST(AbsorbedAttention, absorbed_equals_expanded_at_published_head_sizes) {
 }
 
 TEST(AbsorbedAttention, a_token_sees_nothing_after_it) {
-  for (const auto attend : {attend_absorbed, attend_expanded}) {
+  for (const auto form : {AttentionForm::kAbsorbed, AttentionForm::kExpanded}) {
     Case c(odd_config(), 8, 20);
-    const Buffer<float> before = c.run(attend);
+    const Buffer<float> before = c.run(form);
     const int64_t last = 19 * int64_t(c.a.Rkv + c.a.Dr);
     for (int64_t i = last; i < c.rows.size(); ++i) c.rows[i] += 1;
-    const Buffer<float> after = c.run(attend);
+    const Buffer<float> after = c.run(form);
     const int64_t seven = 7 * int64_t(c.a.H) * c.a.Dv;
     EXPECT_TRUE(std::equal(before.begin(), before.begin() + seven, after.begin()));
     EXPECT_FALSE(std::equal(before.begin() + seven, before.end(), after.begin() + seven));
@@ -152,30 +167,37 @@ TEST(AbsorbedAttention, a_token_sees_nothing_after_it) {
 
 TEST(AbsorbedAttention, one_thread_and_three_give_the_same_bits) {
   const int threads = thread_count();
-  for (const auto attend : {attend_absorbed, attend_expanded}) {
+  for (const auto form : {AttentionForm::kAbsorbed, AttentionForm::kExpanded}) {
     Case c(v3_heads(), 5, 64);
     set_thread_count(1);
-    const Buffer<float> one = c.run(attend);
+    const Buffer<float> one = c.run(form);
     set_thread_count(3);
-    const Buffer<float> three = c.run(attend);
+    const Buffer<float> three = c.run(form);
     EXPECT_TRUE(std::equal(one.begin(), one.end(), three.begin()));
   }
   set_thread_count(threads);
 }
 
-// One token must never pay for expanding the whole cache, and a prompt must never pay for
-// absorbing.
-TEST(AbsorbedAttention, a_token_is_absorbed_and_a_prompt_expanded) {
-  Attention a(v3_heads());
-  a.C = 1;
-  for (const int T : {2, 64, 4096, 160000}) {
-    a.T = T;
-    EXPECT_TRUE(absorbing_is_cheaper(a)) << T;
+// A query's result depends on nothing but itself and what it sees.
+TEST(AbsorbedAttention, alone_and_among_others_a_query_gets_the_same_bits) {
+  for (const ModelConfig& config : {odd_config(), v3_heads()}) {
+    for (const auto form : {AttentionForm::kAbsorbed, AttentionForm::kExpanded}) {
+      Case c(config, 70, 100);
+      const Buffer<float> together = c.run(form);
+      const int64_t width = int64_t(c.a.H) * c.a.Dv;
+      const float* q = c.a.q;
+      for (const int C : {1, 2, 8, 9, 33}) {
+        c.a.C = C;
+        for (const int last : {C, 69, 70}) {
+          c.a.T = 30 + last;
+          c.a.q = q + int64_t(last - C) * c.a.H * (c.a.Dn + c.a.Dr);
+          const Buffer<float> alone = c.run(form);
+          EXPECT_TRUE(std::equal(alone.begin(), alone.end(), together.begin() + (last - C) * width))
+              << C << " " << last;
+        }
+      }
+    }
   }
-  a.C = a.T = 4096;
-  EXPECT_FALSE(absorbing_is_cheaper(a));
-  a.C = 4;
-  EXPECT_TRUE(absorbing_is_cheaper(a));
 }
 
 }  // namespace

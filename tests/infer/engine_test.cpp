@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <thread>
 
 #include "infer/tiny_models.h"
 #include "model/model_directory.h"
@@ -127,24 +128,66 @@ TEST_F(EngineTest, greedy_answers_are_those_of_the_training_forward) {
   }
 }
 
+// A prompt with a beginning in common with one before skips that beginning's full pages, and says
+// what it would have said without.
 TEST_F(EngineTest, the_next_turn_reads_only_what_is_new) {
-  Engine engine(directory_), fresh(directory_);
+  Engine engine(directory_);
   GenerateRequest r = request(engine);
-  r.sampling.temperature = 0;
   r.max_tokens = 6;
+  r.prompt = engine.text_prompt("床前明月光，疑是地上霜。床前明月光，疑是地上霜。床霜");
+  r.prompt.resize(40, r.prompt[1]);
   const GenerateResult first = engine.generate(r);
   EXPECT_EQ(first.cached_tokens, 0);
-  const size_t length = r.prompt.size();
   r.prompt.insert(r.prompt.end(), first.tokens.begin(), first.tokens.end());
-  const std::vector<int> more = engine.tokenizer().encode("霜");
-  r.prompt.insert(r.prompt.end(), more.begin(), more.end());
+  r.prompt.push_back(r.prompt[2]);
   const GenerateResult second = engine.generate(r);
-  EXPECT_EQ(second.cached_tokens,
-            int(length + first.tokens.size()) - 1);  // the last was never read
-  EXPECT_EQ(second.tokens, fresh.generate(r).tokens);
-  r.prompt.resize(length - 1);
-  EXPECT_EQ(engine.generate(r).cached_tokens, int(length) - 2);
-  EXPECT_EQ(engine.generate(r).tokens, fresh.generate(r).tokens);
+  EXPECT_EQ(second.cached_tokens, kPageTokens);
+  EXPECT_EQ(second.tokens, Engine(directory_).generate(r).tokens);
+  r.prompt.resize(kPageTokens);
+  EXPECT_EQ(engine.generate(r).cached_tokens, 0) << "its last token's logits are wanted";
+}
+
+TEST_F(EngineTest, answers_at_the_same_time_are_those_of_one_after_the_other) {
+  Engine engine(directory_,
+                {.cache_bytes = cache_bytes(read_config(directory_ / "config.json"), 160)});
+  std::vector<GenerateResult> wanted, got(12);
+  std::vector<std::string> shown(got.size());
+  for (uint64_t seed = 0; seed < got.size(); ++seed)
+    wanted.push_back(engine.generate(request(engine, seed)));
+  {
+    std::vector<std::jthread> callers;
+    for (uint64_t seed = 0; seed < got.size(); ++seed)
+      callers.emplace_back([&, seed] {
+        got[seed] = engine.generate(request(engine, seed), [&](std::string_view piece) {
+          shown[seed] += piece;
+          return true;
+        });
+      });
+  }
+  for (size_t i = 0; i < got.size(); ++i) {
+    EXPECT_EQ(got[i].tokens, wanted[i].tokens) << i;
+    EXPECT_EQ(got[i].text, wanted[i].text);
+    EXPECT_EQ(shown[i], wanted[i].text);
+    EXPECT_EQ(got[i].finish, wanted[i].finish);
+  }
+}
+
+// The context is what the cache holds, where that is less than the model's.
+TEST_F(EngineTest, a_small_cache_shortens_the_context) {
+  Engine engine(directory_,
+                {.cache_bytes = cache_bytes(read_config(directory_ / "config.json"), 32)});
+  EXPECT_EQ(engine.cache_tokens(), 32);
+  EXPECT_EQ(engine.context_tokens(), 32);
+  GenerateRequest r = request(engine);
+  uint64_t seed = 0;
+  GenerateResult result;
+  do {
+    r.sampling.seed = seed++;
+    result = engine.generate(r);
+  } while (result.finish == Finish::kStop);
+  EXPECT_EQ(r.prompt.size() + result.tokens.size(), 32u);
+  r.prompt.resize(32, 5);
+  EXPECT_NE(error_of(engine, r).find("--cache-mib"), std::string::npos);
 }
 
 TEST_F(EngineTest, an_answer_ends_at_max_tokens_or_when_the_context_is_full) {

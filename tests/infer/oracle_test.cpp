@@ -33,14 +33,16 @@ Answer answer_of(Model<float>& model) {
   out.prompt = random_tokens(kPrompt, V, 31);
   const Weights weights(model, NumberFormat::kF32);
   Decoder decoder(weights);
-  KvCache cache(model.config());
-  auto logits = decoder.forward(out.prompt, cache, Decoder::Logits::kAll);
+  PagePool pool(model.config(), cache_bytes(model.config(), kPrompt + kGreedy));
+  Sequence sequence(pool, out.prompt);
+  auto logits = decoder.forward(sequence, kPrompt, kPrompt);
   out.logits.resize(int64_t(logits.size()));
   std::copy(logits.begin(), logits.end(), out.logits.begin());
   logits = logits.last(size_t(V));
   for (int i = 0; i < kGreedy; ++i) {
     out.greedy.push_back(int(std::max_element(logits.begin(), logits.end()) - logits.begin()));
-    logits = decoder.forward(std::span(out.greedy).last(1), cache, Decoder::Logits::kLast);
+    sequence.append(std::span(out.greedy).last(1));
+    logits = decoder.forward(sequence, 1, 1);
   }
   return out;
 }

@@ -109,8 +109,9 @@ TEST_F(QuantizeDirectory, decoding_reads_what_was_written) {
     const auto weights = load_weights(out);
     const Buffer<float> wanted = full_logits(*load_model(out), tokens);
     Decoder decoder(*weights);
-    KvCache cache(weights->config());
-    const auto logits = decoder.forward(tokens, cache, Decoder::Logits::kAll);
+    PagePool pool(weights->config(), cache_bytes(weights->config(), 24));
+    Sequence sequence(pool, tokens);
+    const auto logits = decoder.forward(sequence, 24, 24);
     double error = 0, size = 0;
     for (int64_t i = 0; i < wanted.size(); ++i) {
       error += std::pow(double(logits[size_t(i)]) - wanted[i], 2);
@@ -130,8 +131,8 @@ TEST_F(QuantizeDirectory, scores_a_text_as_the_training_model_does) {
   const LossSums wanted = model->evaluate(batch);
   const auto weights = load_weights(root_ / "in");
   Decoder decoder(*weights);
-  KvCache cache(weights->config());
-  const LossSums got = score(decoder, cache, batch);
+  PagePool pool(weights->config(), cache_bytes(weights->config(), batch.T));
+  const LossSums got = score(decoder, pool, batch);
   EXPECT_EQ(got.counts[0], wanted.counts[0]);
   EXPECT_NEAR(got.nats[0], wanted.nats[0], 1e-4 * wanted.nats[0]);
 }

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <future>
 #include <set>
+#include <thread>
 
 #include "core/error.h"
 #include "serve/raw_client.h"
@@ -30,7 +31,7 @@ Generator fake_generator(std::vector<std::string> pieces) {
     return std::vector<int>(text.begin(), text.end());
   };
   g.decode = [](std::span<const int> ids) { return std::string(ids.begin(), ids.end()); };
-  g.generate = [pieces](const GenerateRequest& request, const Engine::OnPiece& on_piece,
+  g.generate = [pieces](const GenerateRequest& request, const OnPiece& on_piece,
                         std::stop_token stop) {
     GenerateResult result;
     result.prompt_tokens = int(request.prompt.size());
@@ -256,7 +257,7 @@ TEST(OpenAiService, tokens_go_there_and_back) {
 
 TEST(OpenAiService, a_failing_generator_is_a_500_or_the_last_event) {
   Generator broken = fake_generator({});
-  broken.generate = [](const GenerateRequest&, const Engine::OnPiece& on_piece, std::stop_token) {
+  broken.generate = [](const GenerateRequest&, const OnPiece& on_piece, std::stop_token) {
     on_piece("half");
     fail(Exit::kFailure, "the logit of token 5 is not a number");
     return GenerateResult{};
@@ -278,7 +279,7 @@ Generator grounded_generator(std::string* mode) {
   Generator g = fake_generator({"plain"});
   g.facts = 7;
   g.generate_grounded = [mode](const std::vector<Message>& messages, const GenerateRequest& request,
-                               const GroundingOptions& options, const Engine::OnPiece& on_piece,
+                               const GroundingOptions& options, const OnPiece& on_piece,
                                std::stop_token) {
     EXPECT_EQ(messages.back().content, "hi");
     EXPECT_FALSE(request.prompt.empty());
@@ -344,7 +345,7 @@ struct Gate {
 
   Generator generator() {
     Generator g = fake_generator({"a"});
-    g.generate = [this](const GenerateRequest& request, const Engine::OnPiece& on_piece,
+    g.generate = [this](const GenerateRequest& request, const OnPiece& on_piece,
                         std::stop_token stop) {
       GenerateResult result;
       result.prompt_tokens = int(request.prompt.size());
@@ -365,7 +366,7 @@ struct Gate {
 
 TEST(OpenAiService, a_full_queue_refuses_at_once_and_says_when_to_come_back) {
   Gate gate;
-  RunningService service(gate.generator(), {.max_waiting = 1});
+  RunningService service(gate.generator(), {.parallel = 1, .max_waiting = 1});
   RawClient running(service.port()), waiting(service.port());
   running.send(chat());
   gate.entered.get_future().wait();
@@ -385,7 +386,7 @@ TEST(OpenAiService, a_full_queue_refuses_at_once_and_says_when_to_come_back) {
 TEST(OpenAiService, a_client_that_leaves_stops_its_generation_and_the_next_gets_its_turn) {
   for (const char* mode : {R"(,"stream":true)", ""}) {
     Gate gate;
-    RunningService service(gate.generator());
+    RunningService service(gate.generator(), {.parallel = 1});
     RawClient leaving(service.port()), next(service.port());
     leaving.send(chat(mode));
     gate.entered.get_future().wait();
@@ -397,7 +398,7 @@ TEST(OpenAiService, a_client_that_leaves_stops_its_generation_and_the_next_gets_
 
 TEST(OpenAiService, a_client_that_leaves_while_it_waits_gives_up_its_place) {
   Gate gate;
-  RunningService service(gate.generator(), {.max_waiting = 1});
+  RunningService service(gate.generator(), {.parallel = 1, .max_waiting = 1});
   RawClient running(service.port()), last(service.port());
   running.send(chat());
   gate.entered.get_future().wait();
@@ -417,6 +418,34 @@ TEST(OpenAiService, a_client_that_leaves_while_it_waits_gives_up_its_place) {
   EXPECT_EQ(status_of(running.read_answer()), 200);
   EXPECT_EQ(events_of(last).back(), "[DONE]");
   EXPECT_EQ(gate.runs, 2) << "the one that left was never run";
+}
+
+// Each says its first piece and waits for the other's before its second: one after the other they
+// would wait for ever.
+TEST(OpenAiService, answers_of_several_clients_are_made_at_the_same_time) {
+  std::atomic<int> begun{0};
+  Generator g = fake_generator({});
+  g.generate = [&](const GenerateRequest& request, const OnPiece& on_piece, std::stop_token stop) {
+    GenerateResult result;
+    result.prompt_tokens = int(request.prompt.size());
+    on_piece("a");
+    ++begun;
+    while (begun < 3 && !stop.stop_requested()) std::this_thread::yield();
+    on_piece("b");
+    result.text = "ab";
+    return result;
+  };
+  RunningService service(g, {.parallel = 3, .max_waiting = 0});
+  RawClient one(service.port()), other(service.port()), third(service.port());
+  one.send(chat(R"(,"stream":true)"));
+  EXPECT_NE(one.read_until(R"("content":"a")").find("200 OK"), std::string::npos);
+  other.send(chat(R"(,"stream":true)"));
+  EXPECT_NE(other.read_until(R"("content":"a")").find("200 OK"), std::string::npos);
+  EXPECT_NE(service.ask(get("/health")).find("\"running\":2,\"waiting\":0"), std::string::npos);
+  third.send(chat());
+  EXPECT_EQ(events_of(one).back(), "[DONE]");
+  EXPECT_EQ(events_of(other).back(), "[DONE]");
+  EXPECT_EQ(status_of(third.read_answer()), 200);
 }
 
 }  // namespace

@@ -31,6 +31,14 @@ TEST(MemoryNeed, grows_with_what_is_kept) {
   const MemoryNeed memory = more([](auto&, auto& m) { m.ngram_memory.layers = {1}; });
   EXPECT_GT(memory.fixed, plain.fixed + 4.0 * 3 * 8 * 8192 * 8);
   EXPECT_GT(memory.per_sequence, plain.per_sequence);
+  const MemoryNeed bf16 = more([](auto& c, auto&) { c.precision = "bf16"; });
+  EXPECT_LT(bf16.fixed, plain.fixed - 2.0 * 5e6);
+  EXPECT_LT(bf16.per_sequence, plain.per_sequence);
+  const auto modules = [&](const char* learn) {
+    return more([&](auto& c, auto& m) { m.num_nextn_predict_layers = 1, c.learn = learn; });
+  };
+  EXPECT_LT(modules("modules").fixed, modules("all").fixed - 4.0 * 4e6);
+  EXPECT_EQ(modules("modules").per_sequence, modules("all").per_sequence);
 }
 
 std::string refusal(const TrainConfig& config, int64_t available) {

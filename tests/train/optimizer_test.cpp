@@ -96,7 +96,7 @@ TEST(Optimizer, muon_takes_hidden_matrices_and_nobody_the_router_bias) {
   Optimizer optimizer({}, pointers_to(model));
   std::map<std::string, int> state;
   optimizer.for_each_state(
-      [&](const std::string& name, std::span<float> values) { state[name] = int(values.size()); });
+      [&](const std::string& name, Moments& values) { state[name] = int(values.size()); });
   EXPECT_EQ(state, (std::map<std::string, int>{
                        {"model.embed_tokens.weight.exp_avg", 300 * 256},
                        {"model.embed_tokens.weight.exp_avg_sq", 300 * 256},
@@ -164,10 +164,11 @@ TEST(Optimizer, restored_state_continues_bit_for_bit) {
   Optimizer a({}, pointers_to(straight)), b({}, pointers_to(resumed));
   a.step(0.01, 1);
   std::map<std::string, std::vector<float>> saved;
-  a.for_each_state(
-      [&](const std::string& name, std::span<float> v) { saved[name].assign(v.begin(), v.end()); });
-  b.for_each_state([&](const std::string& name, std::span<float> v) {
-    std::copy(saved[name].begin(), saved[name].end(), v.begin());
+  a.for_each_state([&](const std::string& name, Moments& v) {
+    saved[name].assign(v.floats().begin(), v.floats().end());
+  });
+  b.for_each_state([&](const std::string& name, Moments& v) {
+    std::copy(saved[name].begin(), saved[name].end(), v.floats().begin());
   });
   b.from_json(parse_json(dump_json(a.to_json()), "state.json"));
   for (size_t i = 0; i < straight.size(); ++i) resumed[i].value = straight[i].value;
@@ -209,9 +210,9 @@ TEST(Optimizer, a_row_that_nobody_read_stays_and_its_clock_stops) {
   Optimizer optimizer({}, pointers_to(tables));
   const auto state = [&](const char* what) {
     std::vector<float> found;
-    optimizer.for_each_state([&](const std::string& name, std::span<float> values) {
+    optimizer.for_each_state([&](const std::string& name, Moments& values) {
       if (name == std::string("embed_tokens.weight") + what)
-        found.assign(values.begin(), values.end());
+        found.assign(values.floats().begin(), values.floats().end());
     });
     return found;
   };
@@ -236,6 +237,34 @@ TEST(Optimizer, a_row_that_nobody_read_stays_and_its_clock_stops) {
   for (int i = 0; i < 10; ++i) EXPECT_EQ(tables[1].value[i], start[i]);
   read({2});  // goes on as if the pause had not been
   EXPECT_NEAR(tables[1].value[10], moved - 0.01f, 1e-5);
+}
+
+// The definition in float with the moments cut to bf16 between the steps.
+TEST(Optimizer, bf16_moments_are_float_moments_rounded_after_every_step) {
+  for (const char* method : {"muon", "adamw"}) {
+    auto few = small_model(), wide = small_model();
+    for (auto* tables : {&few, &wide}) {
+      tables->push_back(std::move(two_tables()[1]));
+      fill(tables->back().grad, 3);
+      tables->back().touch(std::vector<int>{1, 4});
+    }
+    Optimizer a({.method = method}, pointers_to(few), /*bf16_moments=*/true);
+    Optimizer b({.method = method}, pointers_to(wide));
+    int64_t bytes_a = 0, bytes_b = 0;
+    for (int step = 0; step < 3; ++step) {
+      a.step(0.01, 1), b.step(0.01, 1);
+      b.for_each_state([](const std::string&, Moments& m) {
+        for (float& v : m.floats()) v = bf16_to_float(float_to_bf16(v));
+      });
+    }
+    a.for_each_state([&](const std::string&, Moments& m) { bytes_a += m.bytes(); });
+    b.for_each_state([&](const std::string&, Moments& m) { bytes_b += m.bytes(); });
+    const int64_t counts = 6 * sizeof(float);  // of the table's updates, which stay floats
+    EXPECT_EQ((bytes_a - counts) * 2, bytes_b - counts);
+    for (size_t i = 0; i < few.size(); ++i)
+      for (int64_t j = 0; j < few[i].size(); ++j)
+        ASSERT_EQ(few[i].value[j], wide[i].value[j]) << method << " " << few[i].name;
+  }
 }
 
 TEST(Optimizer, impossible_settings_are_refused) {

@@ -146,16 +146,79 @@ TEST_F(TrainerTest, one_thread_and_many_train_to_the_same_bits) {
 TEST_F(TrainerTest, modules_alone_leave_every_other_weight_as_it_is) {
   config.learn = "modules";
   config.balance.method = "sign";
-  Model<float> fresh(shape);
-  fresh.initialize(config.seed);
-  const std::vector<float> trained = train("modules", {});
-  size_t at = 0;
-  fresh.for_each_parameter([&](const Parameter<float>& p) {
-    const bool same = std::equal(p.value.begin(), p.value.end(), trained.begin() + long(at));
-    EXPECT_EQ(same, !p.name.starts_with("model.layers.2.")) << p.name;
-    at += p.value.size();
-  });
-  EXPECT_EQ(trained, train("resumed", {4}));
+  const auto check = [&](const std::string& form) {
+    Model<float> fresh(shape);
+    fresh.initialize(config.seed);
+    const std::vector<float> trained = train(form, {});
+    size_t at = 0;
+    fresh.for_each_parameter([&](const Parameter<float>& p) {
+      const bool same = std::equal(p.value.begin(), p.value.end(), trained.begin() + long(at));
+      EXPECT_EQ(same, !p.name.starts_with("model.layers.2.")) << form << " " << p.name;
+      at += p.value.size();
+    });
+    EXPECT_EQ(trained, train(form + "_resumed", {4})) << form;
+  };
+  check("topk");
+  config.balance = {.alpha = 1e-3};
+  shape.routing = {.method = "threshold", .min_experts = 1, .max_experts = 3};
+  shape.ngram_memory = {.layers = {1}, .max_order = 3, .heads = 2, .rows = 50, .head_dim = 4};
+  check("threshold");
+  for (const Json& line : read_run_log(root / "threshold" / "log.jsonl")) {
+    if (line["kind"] != "train") continue;
+    EXPECT_LT(line["balance_loss"].get<double>(), 1.5e-3);  // one router's
+  }
+}
+
+TEST_F(TrainerTest, every_precision_resumes_to_the_same_bits_on_any_number_of_threads) {
+  shape.hidden_size = shape.intermediate_size = shape.moe_intermediate_size = 32;
+  shape.v_head_dim = 16;
+  shape.routing = {.method = "threshold", .min_experts = 0, .max_experts = 3};
+  shape.ngram_memory = {.layers = {0}, .max_order = 3, .heads = 2, .rows = 50, .head_dim = 4};
+  config.steps = 6;
+  config.save_every = 2;
+  for (const char* precision : {"bf16", "fp8", "nvfp4", "mxfp4", "int8", "mix"}) {
+    config.precision = precision;
+    set_thread_count(2);
+    const std::vector<float> straight = train(fmt::format("{}-straight", precision), {});
+    set_thread_count(3);
+    EXPECT_EQ(straight, train(fmt::format("{}-resumed", precision), {3, 4})) << precision;
+  }
+}
+
+TEST_F(TrainerTest, a_run_in_fewer_bits_learns_and_says_what_it_saves) {
+  config.precision = "fp8";
+  config.steps = 1;
+  train("short", {});
+  const double before = losses.at(0).nats_per_token;
+  config.steps = 80;
+  train("long", {});
+  EXPECT_LT(losses.at(0).nats_per_token, before - 0.5);
+  int told = 0;
+  for (const Json& line : read_run_log(root / "long" / "log.jsonl")) {
+    if (line["kind"] != "memory") continue;
+    ++told;
+    EXPECT_EQ(line["precision"], "fp8");
+    EXPECT_LT(line["activation_bytes"], line["activation_bytes_f32"]);
+    EXPECT_EQ(line["moment_bytes"].get<int64_t>() * 2, line["moment_bytes_f32"].get<int64_t>());
+  }
+  EXPECT_EQ(told, 1);
+}
+
+TEST_F(TrainerTest, an_unknown_precision_is_refused_and_another_one_does_not_resume_a_run) {
+  config.precision = "fp4";
+  try {
+    config.validate("recipe [pretrain]", shape);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), Exit::kUsage);
+    EXPECT_NE(std::string(e.what()).find("recipe [pretrain]: precision = 'fp4': known are f32"),
+              std::string::npos)
+        << e.what();
+  }
+  config.precision = "f32";
+  train("run", {});
+  config.precision = "fp8";
+  EXPECT_THROW(train("run", {}), Error);
 }
 
 TEST_F(TrainerTest, training_lowers_the_validation_loss) {

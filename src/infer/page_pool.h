@@ -1,0 +1,94 @@
+// The memory of all latent caches: pages of some tokens each, which sequences take, share and give
+// back. Per layer and token a page keeps the latent after its norm and the rotary key after its
+// rotation, side by side (V2 report, 2.1). What a sequence is, is infer/sequence's business.
+//
+// A page of a prompt can be published under the tokens that it holds and the page before it.
+// Whoever reads the same beginning then shares it: a chain of equal pages is an equal beginning. A
+// published page that nobody uses stays until its memory is wanted, the one unused for longest
+// going first.
+//
+// One thread at a time.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <list>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "core/buffer.h"
+#include "model/config.h"
+
+namespace shenhong {
+
+constexpr int kPageTokens = 32;
+
+class PagePool {
+ public:
+  // As many pages as `bytes` hold. The system gives memory only as pages are first written.
+  // Error(kUsage): not even one fits. Error(kResources): the system has not so much.
+  PagePool(const ModelConfig& config, int64_t bytes);
+
+  int pages() const { return int(info_.size()); }
+  int64_t tokens() const { return int64_t(pages()) * kPageTokens; }
+  int available() const { return int(free_.size() + unused_.size()); }  // that take() would give
+  int row_size() const { return row_size_; }                            // Rkv + Dr
+
+  // A layer's rows of a page, [kPageTokens, Rkv + Dr].
+  float* rows(int page, int layer) { return values_.data() + offset(page, layer); }
+  const float* rows(int page, int layer) const { return values_.data() + offset(page, layer); }
+
+  // A page of the caller's own, or nothing. It may hold anything.
+  std::optional<int> take();
+  void release(int page);
+
+  // The published page that holds `tokens` after `before` (nothing: at the beginning), shared with
+  // the caller; or nothing. kPageTokens tokens.
+  std::optional<int> find(std::optional<int> before, std::span<const int> tokens);
+  // Lets others find the caller's page. `before` is published, too. Where an equal page is already,
+  // the caller's is given back and it shares that one from now on.
+  int publish(int page, std::optional<int> before, std::span<const int> tokens);
+
+ private:
+  // What a published page holds. Its own number is never used twice: a page that comes to hold
+  // something else is not the one that its followers were read after.
+  struct Prefix {
+    uint64_t before = 0;  // number of the page before; 0: none
+    std::array<int, kPageTokens> tokens = {};
+    bool operator==(const Prefix&) const = default;
+  };
+  struct Hash {
+    size_t operator()(const Prefix& prefix) const;
+  };
+  struct Info {
+    int users = 0;
+    uint64_t number = 0;  // 0: not published
+    Prefix prefix = {};
+    std::list<int>::iterator unused = {};  // its place there, if it is published and has no user
+  };
+
+  int64_t offset(int page, int layer) const {
+    return (int64_t(page) * layers_ + layer) * kPageTokens * row_size_;
+  }
+  Prefix prefix_of(std::optional<int> before, std::span<const int> tokens) const;
+  void use(int page);
+
+  int layers_, row_size_;
+  Buffer<float> values_;
+  std::vector<Info> info_;  // by page
+  std::vector<int> free_;
+  std::list<int> unused_;  // published pages without users, the longest unused first
+  std::unordered_map<Prefix, int, Hash> published_;
+  uint64_t last_number_ = 0;
+};
+
+// Bytes of a pool that holds so many tokens of one sequence.
+int64_t cache_bytes(const ModelConfig& config, int64_t tokens);
+// Bytes that one more token takes, as we keep it, and what full per-head keys and values would
+// take.
+int64_t kv_bytes_per_token(const ModelConfig& config);
+int64_t mha_kv_bytes_per_token(const ModelConfig& config);
+
+}  // namespace shenhong

@@ -1,0 +1,57 @@
+#include "infer/sequence.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/error.h"
+
+namespace shenhong {
+
+Sequence::Sequence(PagePool& pool, std::vector<int> prompt)
+    : pool_(pool), tokens_(std::move(prompt)), prompt_tokens_(int(tokens_.size())) {}
+
+void Sequence::share() {
+  while (read_ == int(pages_.size()) * kPageTokens && published_ == int(pages_.size()) &&
+         read_ + kPageTokens < prompt_tokens_) {
+    const auto page = pool_.find(page_before(published_), tokens_of_page(published_));
+    if (!page) break;
+    pages_.push_back(*page);
+    ++published_;
+    read_ += kPageTokens;
+    shared_ += kPageTokens;
+  }
+}
+
+bool Sequence::reserve(int rows) {
+  SH_ASSERT(rows >= 0 && rows <= pending());
+  const int wanted = (read_ + rows + kPageTokens - 1) / kPageTokens - int(pages_.size());
+  if (wanted > pool_.available()) return false;
+  for (int i = 0; i < wanted; ++i) pages_.push_back(*pool_.take());
+  return true;
+}
+
+void Sequence::advance(int rows) {
+  SH_ASSERT(rows >= 0 && rows <= pending() && read_ + rows <= int(pages_.size()) * kPageTokens);
+  read_ += rows;
+  for (; (published_ + 1) * kPageTokens <= std::min(read_, prompt_tokens_); ++published_) {
+    int& page = pages_[size_t(published_)];
+    page = pool_.publish(page, page_before(published_), tokens_of_page(published_));
+  }
+}
+
+void Sequence::truncate(int tokens) {
+  SH_ASSERT(tokens >= prompt_tokens_ && tokens <= size());
+  tokens_.resize(size_t(tokens));
+  read_ = std::min(read_, tokens);
+  const int kept = (read_ + kPageTokens - 1) / kPageTokens;
+  for (; int(pages_.size()) > kept; pages_.pop_back()) pool_.release(pages_.back());
+}
+
+void Sequence::release() {
+  // The last first: of a prompt that nobody uses the beginning, which is of use to more, stays
+  // longest.
+  for (; !pages_.empty(); pages_.pop_back()) pool_.release(pages_.back());
+  read_ = shared_ = published_ = 0;
+}
+
+}  // namespace shenhong
