@@ -123,19 +123,19 @@ void Scheduler::pause_youngest() {
 }
 
 void Scheduler::draw(std::span<const float> logits) {
-  struct Draw {
+  struct Drawing {
     Continuation* who;
     const float* logits;
     bool goes_on;
     std::exception_ptr error;
   };
   const size_t V = size_t(decoder_.config().vocab_size);
-  std::vector<Draw> draws;
+  std::vector<Drawing> draws;
   for (size_t i = 0; i < segments_.size(); ++i)
     if (segments_[i].logits > 0)
       draws.push_back({readers_[i], logits.data() + draws.size() * V, false, nullptr});
   const auto run = [&](int64_t i) {
-    Draw& d = draws[size_t(i)];
+    Drawing& d = draws[size_t(i)];
     try {
       d.goes_on = d.who->go_on({d.logits, V});
     } catch (...) {
@@ -147,7 +147,7 @@ void Scheduler::draw(std::span<const float> logits) {
   } else {
     parallel_for(int64_t(draws.size()), run);
   }
-  for (Draw& d : draws)
+  for (Drawing& d : draws)
     if (!d.goes_on) end(*d.who, std::move(d.error));
 }
 
