@@ -243,7 +243,8 @@ Json run_export_stage(const Recipe& recipe) {
       load_model(weights_directory(recipe, recipe.stages().back()));
   save_model(*model, out, WeightFormat::kBF16);
   save_tokenizer_files(Tokenizer::load(recipe.tokenizer_path()), ChatTemplate::deepseek(), out);
-  GenerationConfig generation{{}, {model->config().eos_token_id}};
+  GenerationConfig generation;
+  generation.end_tokens = {model->config().eos_token_id};
   generation.sampling.temperature = 1.6;
   generation.sampling.min_p = 0.1;
   // Verse hardly repeats a character, and a rhyme word never.

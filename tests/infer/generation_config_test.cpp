@@ -30,6 +30,11 @@ class GenerationSettings : public testing::Test {
     write_file(directory_ / "generation_config.json", json);
     return read_generation_config(directory_, tiny_config());
   }
+  static GenerationConfig ended_by(std::vector<int> tokens) {
+    GenerationConfig config;
+    config.end_tokens = std::move(tokens);
+    return config;
+  }
   void expect_same(const GenerationConfig& a, const GenerationConfig& b) const {
     EXPECT_EQ(dump_json(fields_to_json(a.sampling)), dump_json(fields_to_json(b.sampling)));
     EXPECT_EQ(a.end_tokens, b.end_tokens);
@@ -39,7 +44,7 @@ class GenerationSettings : public testing::Test {
 };
 
 TEST_F(GenerationSettings, go_through_both_forms_and_back) {
-  GenerationConfig usual{{}, {tiny_config().eos_token_id}}, unusual{{}, {7, 3, 9}};
+  GenerationConfig usual = ended_by({tiny_config().eos_token_id}), unusual = ended_by({7, 3, 9});
   SamplingConfig& s = unusual.sampling;
   s.temperature = 1.6;
   s.top_k = 7;
@@ -59,7 +64,7 @@ TEST_F(GenerationSettings, go_through_both_forms_and_back) {
 }
 
 TEST_F(GenerationSettings, cuts_that_are_in_use_are_written_though_they_are_our_defaults) {
-  const GenerationConfig usual{{}, {tiny_config().eos_token_id}};
+  const GenerationConfig usual = ended_by({tiny_config().eos_token_id});
   const Json json = parse_json(write_generation_config(usual, tiny_config()), "json");
   EXPECT_EQ(json["top_k"], 40);
   EXPECT_EQ(json["top_p"], 0.95);
@@ -97,7 +102,7 @@ TEST_F(GenerationSettings, are_read_as_other_programs_write_them) {
             1);
   EXPECT_EQ(of_gguf({{"general.sampling.top_k", int32_t(-1)}}).sampling.top_k, 0);
   EXPECT_EQ(of_gguf({{"general.sampling.temp", -1.0f}}).sampling.temperature, 0);
-  expect_same(of_gguf({}), {{}, {tiny_config().eos_token_id}});
+  expect_same(of_gguf({}), ended_by({tiny_config().eos_token_id}));
 }
 
 TEST_F(GenerationSettings, that_mean_nothing_are_refused_by_name) {
