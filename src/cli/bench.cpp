@@ -113,29 +113,49 @@ void bench_train(const TrainOptions& options) {
 
 struct DecodeOptions {
   std::string model;
-  int prompt = 128, tokens = 64, repeats = 5;
+  int depth = 0, prompt = 128, tokens = 64, repeats = 5;
   bool json = false;
 };
 
-// One sequence of random tokens over and over: read `prompt` tokens in chunks as the engine does,
-// then decode `tokens` greedily. Weights alone are loaded, so any model form will do.
+// Makes the sequence's next `tokens` tokens read without reading them: what attention costs does
+// not depend on what their rows hold, but numbers of ordinary size keep it free of infinities and
+// subnormals.
+void fill(Sequence& sequence, int layers, int tokens) {
+  PagePool& pool = sequence.pool();
+  SH_ASSERT(sequence.reserve(tokens));
+  Buffer<float> noise(int64_t(kPageTokens) * pool.row_size());
+  for (int64_t i = 0; i < noise.size(); ++i) noise[i] = float(normal(1, 1, uint64_t(i)));
+  for (const int page : sequence.pages())
+    for (int l = 0; l < layers; ++l) std::copy(noise.begin(), noise.end(), pool.rows(page, l));
+  sequence.advance(tokens);
+}
+
+// One sequence of random tokens over and over: after `depth` tokens that the cache holds already,
+// read `prompt` tokens in chunks as the engine does, then decode `tokens` greedily. Weights alone
+// are loaded, so any model form will do.
 struct Decoding {
   explicit Decoding(const DecodeOptions& options)
       : weights(load_weights(find_model(options.model))), decoder(*weights) {
-    const int length = options.prompt + options.tokens;
-    SH_CHECK(length < weights->config().max_position_embeddings, kUsage,
-             "--prompt {} and --tokens {} do not fit the context of {}", options.prompt,
-             options.tokens, weights->config().max_position_embeddings);
-    PagePool pool(weights->config(), cache_bytes(weights->config(), length));
+    const ModelConfig& config = weights->config();
+    const int64_t length = int64_t(options.depth) + options.prompt + options.tokens;
+    SH_CHECK(length <= config.max_position_embeddings, kUsage,
+             "--depth {}, --prompt {} and --tokens {} do not fit the context of {}", options.depth,
+             options.prompt, options.tokens, config.max_position_embeddings);
+    SH_CHECK(options.depth + options.prompt > 0, kUsage, "--prompt 0: only after a --depth");
+    PagePool pool(config, cache_bytes(config, length));
     for (int r = -1; r < options.repeats; ++r) {  // the first one warms up
-      Sequence sequence(pool, random_prompt(weights->config(), options.prompt, uint64_t(r + 2)));
+      Sequence sequence(pool,
+                        random_prompt(config, options.depth + options.prompt, uint64_t(r + 2)));
+      fill(sequence, config.num_hidden_layers, options.depth);
       const double read = seconds([&] {
         while (sequence.pending() > 0)
           logits = decoder.forward(sequence, std::min(kPromptChunk, sequence.pending()), 1);
       });
       const double decoded = seconds([&] {
         for (int i = 0; i < options.tokens; ++i) {
-          const int best = int(std::max_element(logits.begin(), logits.end()) - logits.begin());
+          const int best =
+              logits.empty() ? 0
+                             : int(std::max_element(logits.begin(), logits.end()) - logits.begin());
           sequence.append({&best, 1});
           logits = decoder.forward(sequence, 1, 1);
         }
@@ -154,10 +174,13 @@ struct Decoding {
 
 void bench_decode(const DecodeOptions& options) {
   const Decoding run(options);
+  const int64_t cached = int64_t(options.depth) + options.prompt + options.tokens;
   const double bytes = double(run.weights->bytes_per_token());
   const double bandwidth = measure_bandwidth_gb_s(), tokens_per_s = median(run.decode_rate);
   print_figures({{"tokens_per_s", tokens_per_s},
                  {"bytes_per_token", bytes},
+                 {"depth", options.depth},
+                 {"cache_bytes", cached * kv_bytes_per_token(run.weights->config())},
                  {"bandwidth_gb_s", bandwidth},
                  {"share", tokens_per_s * bytes / 1e9 / bandwidth},
                  {"prefill_tokens_per_s", median(run.prefill)},
@@ -191,7 +214,7 @@ void add_bench(CLI::App& app) {
   verb->require_subcommand(1);
   verb->footer(
       "Examples:\n  shenhong bench train --model models/shenhong-mini --json\n  shenhong bench "
-      "decode\n  shenhong bench serve --clients 16");
+      "decode --depth 32768 --prompt 0 --tokens 8\n  shenhong bench serve --clients 16");
 
   auto train = std::make_shared<TrainOptions>();
   CLI::App* train_verb = verb->add_subcommand("train", "training steps on random tokens");
@@ -216,8 +239,12 @@ void add_bench(CLI::App& app) {
     options->prompt = prompt;
     CLI::App* sub = verb->add_subcommand(name, text);
     add_model_option(*sub, options->model);
-    sub->add_option("--prompt", options->prompt, "prompt tokens")
-        ->check(CLI::Range(1, 1 << 20))
+    sub->add_option("--depth", options->depth,
+                    "tokens that the cache holds before the prompt, of random content")
+        ->check(CLI::Range(0, 1 << 24))
+        ->capture_default_str();
+    sub->add_option("--prompt", options->prompt, "prompt tokens; 0 only after a --depth")
+        ->check(CLI::Range(0, 1 << 20))
         ->capture_default_str();
     sub->add_option("--tokens", options->tokens, "decoded tokens")
         ->check(CLI::Range(1, 1 << 20))

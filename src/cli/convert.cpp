@@ -7,6 +7,7 @@
 
 #include "cli/verbs.h"
 #include "core/progress.h"
+#include "infer/generation_config.h"
 #include "infer/model_text.h"
 #include "model/gguf_model.h"
 #include "model/gguf_tensors.h"
@@ -101,7 +102,8 @@ size_t to_gguf(const fs::path& in, const std::string& name, const fs::path& out,
   SH_CHECK(fs::is_directory(in), kBadInput,
            "{}: no such model directory; want one with config.json and model.safetensors",
            in.string());
-  const ModelConfig config = read_config(in / "config.json");
+  const WeightFiles files(in);
+  const ModelConfig config = files.checked_config();
   GgufMetadata metadata = gguf_config_metadata(config);
   metadata.emplace_back("general.name", name);
   metadata.emplace_back("general.file_type", type.file_type);
@@ -109,8 +111,10 @@ size_t to_gguf(const fs::path& in, const std::string& name, const fs::path& out,
   const GgufMetadata text = gguf_text_metadata(load_tokenizer(in), load_chat_template(in), config,
                                                (in / "tokenizer.json").string());
   metadata.insert(metadata.end(), text.begin(), text.end());
+  const GgufMetadata generation =
+      gguf_generation_metadata(read_generation_config(in, config), config);
+  metadata.insert(metadata.end(), generation.begin(), generation.end());
 
-  const WeightFiles files(in);
   const TensorSource source = [&](const std::string& tensor, int rows, int cols) {
     return files.read(tensor, rows, cols);
   };
@@ -126,11 +130,13 @@ size_t to_directory(const fs::path& in, const fs::path& out, const WeightType& t
   const GgufModel model(in);
   const Tokenizer tokenizer = load_tokenizer(in);
   const ChatTemplate chat = load_chat_template(in);
+  const GenerationConfig generation = read_generation_config(in, model.config());
   std::vector<TensorToWrite> tensors = unstacked_tensors(model, type.type == BlockType::kBF16);
   const auto progress = follow(tensors);
   write_file(out / "config.json", write_config(model.config()));
   write_safetensors(out / "model.safetensors", tensors, {{"format", "pt"}});
   save_tokenizer_files(tokenizer, chat, out);
+  write_file(out / "generation_config.json", write_generation_config(generation, model.config()));
   progress->finish();
   return tensors.size();
 }
@@ -179,8 +185,7 @@ void add_convert(CLI::App& app) {
   verb->add_flag("--force", options->force, "replace what is there");
   verb->add_flag("--json", options->json, "print one JSON object");
   verb->footer(
-      "Tokenizer and chat template go along, generation_config.json does not: GGUF has no place "
-      "for it.\nExamples:\n"
+      "Tokenizer, chat template and generation_config.json go along.\nExamples:\n"
       "  shenhong convert models/shenhong-mini shenhong-mini.gguf --type q8_0\n"
       "  shenhong convert shenhong-mini.gguf models/copy\n"
       "  shenhong generate --model shenhong-mini.gguf '写一首五言绝句'");

@@ -7,7 +7,10 @@
 #include "core/progress.h"
 #include "eval/poems.h"
 #include "infer/engine.h"
+#include "infer/model_text.h"
 #include "infer/score.h"
+#include "model/gguf_model.h"
+#include "text/flat_vocabulary.h"
 #include "train/trainer.h"
 
 namespace shenhong {
@@ -59,12 +62,31 @@ std::vector<ValidationLoss> decoded_loss(const Weights& weights,
                          weights.config().num_nextn_predict_layers, sources, windows);
 }
 
-Json evaluate_loss(const fs::path& model_directory, const fs::path& prepared, int64_t windows) {
-  const std::unique_ptr<Weights> weights = load_weights(model_directory);
-  const uint64_t tokenizer = vocabulary_hash(model_directory / "tokenizer.json");
+namespace {
+
+// What the shards of data for this model are marked with: the hash of its tokenizer.json. A GGUF
+// has the vocabulary without the file; the data's own file stands for it where the two say the
+// same.
+uint64_t vocabulary_hash_of(const fs::path& model, const fs::path& prepared) {
+  if (!is_gguf(model)) return vocabulary_hash(model / "tokenizer.json");
+  const fs::path file = prepared / "tokenizer.json";
+  const auto flat = [](const Tokenizer& tokenizer, const fs::path& source) {
+    return flatten_vocabulary(tokenizer.json(), source.string());
+  };
+  SH_CHECK(flat(load_tokenizer(model), model) == flat(Tokenizer::load(file), file), kBadInput,
+           "{}: another tokenizer than that of {}; evaluate on data of the model's own recipe",
+           file.string(), model.string());
+  return vocabulary_hash(file);
+}
+
+}  // namespace
+
+Json evaluate_loss(const fs::path& model, const fs::path& prepared, int64_t windows) {
+  const std::unique_ptr<Weights> weights = load_weights(model);
   std::vector<Windows> sources;
   SH_CHECK(fs::is_directory(prepared), kBadInput,
            "{}: no such directory; run `shenhong data RECIPE` first", prepared.string());
+  const uint64_t tokenizer = vocabulary_hash_of(model, prepared);
   std::vector<fs::path> directories;
   for (const auto& entry : fs::directory_iterator(prepared))
     if (fs::exists(entry.path() / "valid-00000.tok")) directories.push_back(entry.path());
@@ -76,7 +98,7 @@ Json evaluate_loss(const fs::path& model_directory, const fs::path& prepared, in
     SH_CHECK(source->vocabulary().hash == tokenizer, kBadInput,
              "{}: was made with another tokenizer than that of {}; evaluate on data of the model's "
              "own recipe",
-             directory.string(), model_directory.string());
+             directory.string(), model.string());
     if (source->tokens() == 0) continue;
     sources.emplace_back(
         source,

@@ -21,7 +21,7 @@ std::vector<ValidationLoss> decoded_loss(const Weights& weights,
 // Validation loss on prepared data (the output of `shenhong data`): every source with a validation
 // split, over `windows` windows of the model's context. {"sources": [...], and over all of them
 // "nats_per_token", "bits_per_byte", "tokens"}
-Json evaluate_loss(const fs::path& model_directory, const fs::path& prepared, int64_t windows);
+Json evaluate_loss(const fs::path& model, const fs::path& prepared, int64_t windows);
 
 // Answers from a graph, as `shenhong eval facts` measures them.
 Json evaluate_facts(const fs::path& model_directory, FactEvalOptions options);

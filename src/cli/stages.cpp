@@ -12,6 +12,7 @@
 #include "data/dialogue_shards.h"
 #include "data/line_index.h"
 #include "data/prepare.h"
+#include "infer/generation_config.h"
 #include "model/model_directory.h"
 #include "text/special_tokens.h"
 #include "train/memory_need.h"
@@ -249,15 +250,13 @@ Json run_export_stage(const Recipe& recipe) {
       load_model(weights_directory(recipe, recipe.stages().back()));
   save_model(*model, out, WeightFormat::kBF16);
   save_tokenizer_files(Tokenizer::load(recipe.tokenizer_path()), ChatTemplate::deepseek(), out);
-  const Json generation = {{"_from_model_config", true},
-                           {"bos_token_id", model->config().bos_token_id},
-                           {"eos_token_id", model->config().eos_token_id},
-                           {"do_sample", true},
-                           {"temperature", 1.6},
-                           {"min_p", 0.1},
-                           // Verse hardly repeats a character, and a rhyme word never.
-                           {"presence_penalty", 2.0}};
-  write_file(out / "generation_config.json", dump_json(generation, 2) + "\n");
+  GenerationConfig generation;
+  generation.end_tokens = {model->config().eos_token_id};
+  generation.sampling.temperature = 1.6;
+  generation.sampling.min_p = 0.1;
+  // Verse hardly repeats a character, and a rhyme word never.
+  generation.sampling.presence_penalty = 2;
+  write_file(out / "generation_config.json", write_generation_config(generation, model->config()));
   // Beside the model, so that `eval poems` can say which lines are not its own.
   write_file(out / "poem_lines.idx", read_file(recipe.data_directory() / "poem_lines.idx"));
 

@@ -32,8 +32,8 @@ class Builder : public nlohmann::json_sax<Json> {
   bool end_object() override { return close(); }
   bool end_array() override { return close(); }
   bool key(string_t& name) override {
-    SH_CHECK(open_.back().keys.insert(name).second, kBadInput, "{}: key '{}' is given twice",
-             source_, name);
+    SH_CHECK(open_.back().keys.insert(name).second, kBadInput, "{}: key {} is given twice", source_,
+             dump_json(name));
     key_ = std::move(name);
     return true;
   }

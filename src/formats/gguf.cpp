@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <set>
 #include <type_traits>
@@ -10,6 +11,7 @@
 #include "core/error.h"
 #include "core/json.h"
 #include "formats/new_file.h"
+#include "formats/quoted.h"
 
 static_assert(std::endian::native == std::endian::little, "values are mapped as they lie on disk");
 
@@ -38,14 +40,6 @@ const Kind& kind_of(GgufKind kind) { return kKinds[size_t(kind)]; }
 
 std::string type_text(const GgufValue& value) {
   return fmt::format("{}{}", value.is_array ? "array of " : "", kind_of(value.kind).name);
-}
-
-// A name out of the file fit for one line of a message, whatever its bytes are.
-std::string in_quotes(std::string_view name) {
-  const bool cut = name.size() > 100;
-  std::string text = dump_json(Json(std::string(name.substr(0, 100))));
-  text.front() = text.back() = '\'';
-  return cut ? text + "..." : text;
 }
 
 std::string shape_text(const std::vector<int64_t>& shape) { return dump_json(Json(shape)); }
@@ -306,6 +300,12 @@ size_t block_bytes(const GgufTensorToWrite& tensor) {
 }
 
 }  // namespace
+
+double shortest_decimal(double number) {
+  const float narrow = float(number);
+  return double(narrow) == number ? std::strtod(fmt::format("{}", narrow).c_str(), nullptr)
+                                  : number;
+}
 
 int64_t GgufTensor::elements() const { return element_count(shape); }
 

@@ -51,6 +51,10 @@ struct GgufTensor {
   int64_t elements() const;
 };
 
+// A float32 stands for the shortest decimal that rounds to it: 1e-06, not 9.9999999747524e-07. A
+// number that is no float32 stands for itself.
+double shortest_decimal(double number);
+
 // What it hands out are views of the mapped file: they live as long as it does.
 class Gguf {
  public:
@@ -70,6 +74,8 @@ class Gguf {
   std::string_view string(const std::string& key) const;
   int64_t integer(const std::string& key) const;
   double number(const std::string& key) const;
+  // A number as its writer meant it, see shortest_decimal.
+  double decimal(const std::string& key) const { return shortest_decimal(number(key)); }
   bool boolean(const std::string& key) const;
   std::vector<std::string_view> strings(const std::string& key) const;
   std::vector<int64_t> integers(const std::string& key) const;

@@ -15,8 +15,10 @@ namespace {
 constexpr BlockLayout kLayouts[] = {
     {BlockType::kF32, "F32", 1, 4},       {BlockType::kF16, "F16", 1, 2},
     {BlockType::kBF16, "BF16", 1, 2},     {BlockType::kQ8_0, "Q8_0", 32, 34},
-    {BlockType::kQ4_0, "Q4_0", 32, 18},   {BlockType::kQ4_K, "Q4_K", 256, 144},
-    {BlockType::kQ6_K, "Q6_K", 256, 210}, {BlockType::kMXFP4, "MXFP4", 32, 17},
+    {BlockType::kQ4_0, "Q4_0", 32, 18},   {BlockType::kQ5_0, "Q5_0", 32, 22},
+    {BlockType::kQ5_1, "Q5_1", 32, 24},   {BlockType::kQ4_K, "Q4_K", 256, 144},
+    {BlockType::kQ5_K, "Q5_K", 256, 176}, {BlockType::kQ6_K, "Q6_K", 256, 210},
+    {BlockType::kMXFP4, "MXFP4", 32, 17},
 };
 
 uint16_t load_16(const uint8_t* bytes) {
@@ -44,28 +46,74 @@ void dequantise_q4_0(const uint8_t* block, float* out) {
   }
 }
 
-// f16 scale of the scales, f16 scale of the offsets, 12 bytes of 8 six-bit scales and 8 six-bit
-// offsets, 128 bytes: each 32 of them hold 32 low and then 32 high nibbles.
-void dequantise_q4_k(const uint8_t* block, float* out) {
-  const float scale_unit = load_f16(block), offset_unit = load_f16(block + 2);
+// 4 bytes of fifth bits, the nibbles of Q4_0: the codes, 0 to 31.
+void codes_of_five_bits(const uint8_t* bytes, int* codes) {
+  uint32_t fifth;
+  std::memcpy(&fifth, bytes, 4);
+  for (int i = 0; i < 32; ++i) {
+    const uint8_t pair = bytes[4 + i % 16];
+    codes[i] = (i < 16 ? pair & 15 : pair >> 4) | int(fifth >> i & 1) << 4;
+  }
+}
+
+// f16 scale, then the codes, less 16.
+void dequantise_q5_0(const uint8_t* block, float* out) {
+  const float scale = load_f16(block);
+  int codes[32];
+  codes_of_five_bits(block + 2, codes);
+  for (int i = 0; i < 32; ++i) out[i] = scale * float(codes[i] - 16);
+}
+
+// f16 scale, f16 offset, then the codes.
+void dequantise_q5_1(const uint8_t* block, float* out) {
+  const float scale = load_f16(block), offset = load_f16(block + 2);
+  int codes[32];
+  codes_of_five_bits(block + 4, codes);
+  for (int i = 0; i < 32; ++i) out[i] = scale * float(codes[i]) + offset;
+}
+
+// Scale and offset of the eight parts of a block of Q4_K or Q5_K. It begins with an f16 scale of
+// the scales, an f16 scale of the offsets, 12 bytes of 8 six-bit scales and 8 six-bit offsets.
+struct PartScale {
+  float scale, offset;
+};
+PartScale part_scale(const uint8_t* block, int part) {
   const uint8_t* packed = block + 4;
-  const uint8_t* nibbles = block + 16;
+  // The last four scales and offsets lie in the nibbles of bytes 8 to 11; their upper two bits are
+  // left over in the bytes of the first four.
+  int scale_code, offset_code;
+  if (part < 4) {
+    scale_code = packed[part] & 63;
+    offset_code = packed[part + 4] & 63;
+  } else {
+    scale_code = (packed[part + 4] & 15) | (packed[part - 4] >> 6 << 4);
+    offset_code = (packed[part + 4] >> 4) | (packed[part] >> 6 << 4);
+  }
+  return {load_f16(block) * float(scale_code), load_f16(block + 2) * float(offset_code)};
+}
+
+// The scales, 128 bytes: each 32 of them hold 32 low and then 32 high nibbles.
+void dequantise_q4_k(const uint8_t* block, float* out) {
   for (int part = 0; part < 8; ++part) {
-    // The last four scales and offsets lie in the nibbles of bytes 8 to 11; their upper two bits
-    // are left over in the bytes of the first four.
-    int scale_code, offset_code;
-    if (part < 4) {
-      scale_code = packed[part] & 63;
-      offset_code = packed[part + 4] & 63;
-    } else {
-      scale_code = (packed[part + 4] & 15) | (packed[part - 4] >> 6 << 4);
-      offset_code = (packed[part + 4] >> 4) | (packed[part] >> 6 << 4);
-    }
-    const float scale = scale_unit * float(scale_code), offset = offset_unit * float(offset_code);
-    const uint8_t* from = nibbles + part / 2 * 32;
+    const auto [scale, offset] = part_scale(block, part);
+    const uint8_t* from = block + 16 + part / 2 * 32;
     const int shift = part % 2 * 4;
     for (int i = 0; i < 32; ++i)
       out[part * 32 + i] = scale * float((from[i] >> shift) & 15) - offset;
+  }
+}
+
+// The scales, 32 bytes whose bit p is the fifth of part p, the nibbles of Q4_K.
+void dequantise_q5_k(const uint8_t* block, float* out) {
+  const uint8_t* fifth = block + 16;
+  for (int part = 0; part < 8; ++part) {
+    const auto [scale, offset] = part_scale(block, part);
+    const uint8_t* from = block + 48 + part / 2 * 32;
+    const int shift = part % 2 * 4;
+    for (int i = 0; i < 32; ++i) {
+      const int code = ((from[i] >> shift) & 15) | ((fifth[i] >> part) & 1) << 4;
+      out[part * 32 + i] = scale * float(code) - offset;
+    }
   }
 }
 
@@ -194,8 +242,14 @@ void dequantise(BlockType type, std::span<const uint8_t> blocks, std::span<float
       return each(dequantise_q8_0);
     case BlockType::kQ4_0:
       return each(dequantise_q4_0);
+    case BlockType::kQ5_0:
+      return each(dequantise_q5_0);
+    case BlockType::kQ5_1:
+      return each(dequantise_q5_1);
     case BlockType::kQ4_K:
       return each(dequantise_q4_k);
+    case BlockType::kQ5_K:
+      return each(dequantise_q5_k);
     case BlockType::kQ6_K:
       return each(dequantise_q6_k);
     case BlockType::kMXFP4:

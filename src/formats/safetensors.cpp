@@ -12,6 +12,7 @@
 #include "core/floats.h"
 #include "core/json.h"
 #include "formats/new_file.h"
+#include "formats/quoted.h"
 
 static_assert(std::endian::native == std::endian::little, "tensors are mapped as they lie on disk");
 
@@ -57,7 +58,7 @@ Entry read_entry(const Json& json, const std::string& where, uint64_t data_bytes
   SH_CHECK(dtype.is_string(), kBadInput, "{}: dtype {} is not a string", where, dump_json(dtype));
   entry.dtype = dtype.get<std::string>();
   const uint64_t width = uint64_t(element_width(entry.dtype));
-  SH_CHECK(width > 0, kBadInput, "{}: dtype '{}' is unknown", where, entry.dtype);
+  SH_CHECK(width > 0, kBadInput, "{}: dtype {} is unknown", where, in_quotes(entry.dtype));
 
   const Json& shape = member(json, "shape", where);
   SH_CHECK(shape.is_array(), kBadInput, "{}: shape {} is not a list", where, dump_json(shape));
@@ -90,7 +91,8 @@ std::map<std::string, std::string> read_metadata(const Json& json, const std::st
   SH_CHECK(json.is_object(), kBadInput, "{}: __metadata__ is not an object", path);
   std::map<std::string, std::string> metadata;
   for (const auto& [key, value] : json.items()) {
-    SH_CHECK(value.is_string(), kBadInput, "{}: __metadata__ '{}' is not a string", path, key);
+    SH_CHECK(value.is_string(), kBadInput, "{}: __metadata__ {} is not a string", path,
+             in_quotes(key));
     metadata[key] = value.get<std::string>();
   }
   return metadata;
@@ -134,7 +136,8 @@ Safetensors::Safetensors(const fs::path& path) : path_(path), file_(path) {
       metadata_ = read_metadata(value, name);
       continue;
     }
-    Entry entry = read_entry(value, fmt::format("{}: tensor '{}'", name, key), data.size());
+    Entry entry =
+        read_entry(value, fmt::format("{}: tensor {}", name, in_quotes(key)), data.size());
     extents.push_back({{entry.begin, entry.end}, key});
     tensors_[key] = {std::move(entry.dtype), std::move(entry.shape),
                      data.subspan(entry.begin, entry.end - entry.begin)};
@@ -143,10 +146,10 @@ Safetensors::Safetensors(const fs::path& path) : path_(path), file_(path) {
   std::sort(extents.begin(), extents.end());
   uint64_t at = 0;
   for (const auto& [extent, key] : extents) {
-    SH_CHECK(extent.first >= at, kBadInput, "{}: tensor '{}' begins at {}, inside another one",
-             name, key, extent.first);
-    SH_CHECK(extent.first == at, kBadInput, "{}: {} bytes before tensor '{}' belong to none", name,
-             extent.first - at, key);
+    SH_CHECK(extent.first >= at, kBadInput, "{}: tensor {} begins at {}, inside another one", name,
+             in_quotes(key), extent.first);
+    SH_CHECK(extent.first == at, kBadInput, "{}: {} bytes before tensor {} belong to none", name,
+             extent.first - at, in_quotes(key));
     at = extent.second;
   }
   SH_CHECK(at == data.size(), kBadInput, "{}: {} bytes at the end belong to no tensor", name,

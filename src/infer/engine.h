@@ -27,9 +27,9 @@ struct EngineOptions {
 
 class Engine {
  public:
-  // Config, weights, tokenizer, chat template, generation_config.json (may be absent; a GGUF has
-  // none). Error(kBadInput) names the file that is missing, broken or contradicts another; others
-  // as PagePool.
+  // Config, weights, tokenizer, chat template, settings of sampling (which may be absent).
+  // Error(kBadInput) names the file that is missing, broken or contradicts another; others as
+  // PagePool.
   explicit Engine(const fs::path& model, const EngineOptions& options = {});
 
   // From any thread. Calls that are made at the same time are decoded together, and none can tell:

@@ -1,6 +1,7 @@
 #include "infer/model_text.h"
 
 #include "core/error.h"
+#include "formats/quoted.h"
 #include "model/gguf_model.h"
 #include "text/flat_vocabulary.h"
 
@@ -25,8 +26,8 @@ Tokenizer tokenizer_of(const Gguf& file) {
   const std::string path = file.path().string();
   for (const auto& [key, wanted] : {std::pair(kModelKey, kModel), std::pair(kPreKey, kPre)}) {
     const std::string_view value = file.string(key);
-    SH_CHECK(value == wanted, kBadInput, "{}: {} = '{}': only '{}' is supported", path, key, value,
-             wanted);
+    SH_CHECK(value == wanted, kBadInput, "{}: {} = {}: only '{}' is supported", path, key,
+             in_quotes(value), wanted);
   }
   FlatVocabulary flat{texts(file, kTokensKey), {}, texts(file, kMergesKey)};
   for (const int64_t kind : file.integers(kKindsKey)) flat.kinds.push_back(int32_t(kind));

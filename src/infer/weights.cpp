@@ -177,8 +177,8 @@ std::unique_ptr<Weights> load_weights(const fs::path& model) {
   SH_CHECK(fs::is_directory(model), kBadInput,
            "{}: no such model directory; want one with config.json and model.safetensors",
            model.string());
-  const ModelConfig config = read_config(model / "config.json");
   const WeightFiles files(model);
+  const ModelConfig config = files.checked_config();
   auto weights = std::make_unique<Weights>(
       config,
       [&](const std::string& name, int rows, int cols) { return files.read(name, rows, cols); });

@@ -28,7 +28,7 @@ constexpr int kChains = 4;
 
 // Adds up the 128-bit blocks of a vector.
 template <class D>
-HWY_INLINE hn::Vec<Four> add_blocks(D d, hn::Vec<D> v) {
+HWY_INLINE hn::Vec<Four> add_blocks([[maybe_unused]] D d, hn::Vec<D> v) {
   if constexpr (hn::MaxLanes(D()) == 4) {
     return v;
   } else {

@@ -31,7 +31,9 @@ double run_fmas(int64_t steps, float* sink) {
     s6 = hn::MulAdd(s6, factor, addend), s7 = hn::MulAdd(s7, factor, addend);
     s8 = hn::MulAdd(s8, factor, addend), s9 = hn::MulAdd(s9, factor, addend);
   }
-  for (const auto& s : {s1, s2, s3, s4, s5, s6, s7, s8, s9}) s0 = hn::Add(s0, s);
+  // No list of vectors: SVE's cannot lie in one.
+  const auto add = [&](auto... s) HWY_ATTR { ((s0 = hn::Add(s0, s)), ...); };
+  add(s1, s2, s3, s4, s5, s6, s7, s8, s9);
   *sink = std::min(0.5f, hn::GetLane(s0));
   return double(steps) * 10 * 2 * double(hn::Lanes(d));
 }

@@ -1,8 +1,6 @@
 // Products of activations with weights in panels (panels.h), compiled once per instruction set, in
-// a file of their own beside simd.cpp's because compiling takes long. Highway's conditions as
-// there.
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4)
-#define HWY_WANT_AVX3_DL
+// a file of their own beside simd.cpp's because compiling takes long.
+#include "kernels/simd_targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/panels_simd.cpp"
 #include "hwy/foreach_target.h"  // compiles the rest of this file once per instruction set
@@ -118,10 +116,6 @@ HWY_NOINLINE void float_tile(const PanelProduct& g, const PanelShape& shape, int
   write_sums(sums, g, m, panel);
 }
 
-// AVX2 and better have a dot product of four bytes per lane; others run the definition.
-#if HWY_ARCH_X86
-constexpr bool kHasByteDots = true;
-
 using Ints = hn::Rebind<int32_t, F>;
 using Bytes = hn::Repartition<int8_t, Ints>;
 using Unsigned = hn::Repartition<uint8_t, Ints>;
@@ -133,7 +127,7 @@ template <bool kSmall>
 HWY_INLINE IntVector byte_dots(IntVector sum, hn::Vec<Unsigned> w, hn::Vec<Bytes> x) {
 #if HWY_TARGET == HWY_AVX3_DL
   return IntVector{_mm512_dpbusd_epi32(sum.raw, w.raw, x.raw)};
-#else
+#elif HWY_ARCH_X86
   const Bytes bytes;
   if constexpr (!kSmall) {
     // |w - 128| times x with the sign of w - 128 instead.
@@ -148,6 +142,18 @@ HWY_INLINE IntVector byte_dots(IntVector sum, hn::Vec<Unsigned> w, hn::Vec<Bytes
   const __m256i pairs = _mm256_maddubs_epi16(w.raw, x.raw);
   return hn::Add(sum, IntVector{_mm256_madd_epi16(pairs, _mm256_set1_epi16(1))});
 #endif
+#else
+  // Bytes at even and at odd places as 16 bits each; two products of magnitude 127² fit.
+  const hn::Repartition<int16_t, Ints> halves;
+  const Ints ints;
+  const auto even = [&](auto v) HWY_ATTR {
+    return hn::ShiftRight<8>(hn::ShiftLeft<8>(hn::BitCast(halves, v)));
+  };
+  const auto odd = [&](auto v) HWY_ATTR { return hn::ShiftRight<8>(hn::BitCast(halves, v)); };
+  if constexpr (!kSmall) w = hn::Xor(w, hn::Set(Unsigned(), uint8_t(0x80)));  // w - 128, signed
+  const auto pairs = hn::BitCast(ints, hn::Add(hn::Mul(even(w), even(x)), hn::Mul(odd(w), odd(x))));
+  return hn::Add(sum,
+                 hn::Add(hn::ShiftRight<16>(hn::ShiftLeft<16>(pairs)), hn::ShiftRight<16>(pairs)));
 #endif
 }
 
@@ -282,11 +288,6 @@ HWY_NOINLINE void int8_tile(const PanelProduct& g, const PanelShape& shape, int 
   }
   write_sums(sums, g, m, panel);
 }
-#else
-constexpr bool kHasByteDots = false;
-template <NumberFormat kFormat, int kRows, int kVectors>
-void int8_tile(const PanelProduct&, const PanelShape&, int, int) {}
-#endif
 
 // Most rows of a tile: their sums, the weights and what unpacking them takes fill the registers.
 // One row alone takes more panels at once, for its chains are short of company.
@@ -337,7 +338,6 @@ void run_panels(const PanelProduct& g) {
 }
 
 void panel_product(const PanelProduct& g) noexcept {
-  if (takes_int8(g.w.format) && !kHasByteDots) return scalar_kernels<float>().panel_product(g);
   switch (g.w.format) {
     case NumberFormat::kF32:
       return run_panels<NumberFormat::kF32>(g);

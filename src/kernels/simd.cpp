@@ -1,8 +1,4 @@
-// A processor without AVX2 runs the scalar definition: SSE4 has no fused multiply-add and would not
-// give the bits of the others.
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4)
-// AVX-512 with VNNI is a table of its own: dot products of bytes in one instruction.
-#define HWY_WANT_AVX3_DL
+#include "kernels/simd_targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/simd.cpp"
 #include "hwy/foreach_target.h"  // compiles the rest of this file once per instruction set

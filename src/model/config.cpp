@@ -2,11 +2,72 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <climits>
 #include <cmath>
+#include <type_traits>
+#include <utility>
 
 namespace shenhong {
-
 namespace {
+
+// A table of cosines is kept for every position, whatever the weights' files hold.
+constexpr int kMostPositions = 1 << 20;
+
+// Today's Hugging Face puts rope_theta and the scaling into one "rope_parameters"; the published
+// checkpoints have "rope_theta" and "rope_scaling".
+void split_rope_parameters(Json& json, const std::string& where) {
+  const auto found = json.find("rope_parameters");
+  if (found == json.end()) return;
+  SH_CHECK(found->is_object(), kBadInput, "{}: rope_parameters = {}: want an object", where,
+           dump_json(*found));
+  Json scaling = *found;
+  if (const auto theta = scaling.find("rope_theta"); theta != scaling.end()) {
+    json["rope_theta"] = *theta;
+    scaling.erase("rope_theta");
+  }
+  json["rope_scaling"] = std::move(scaling);
+}
+
+// What is not YaRN is no scaling or an error; YaRN without mscale_all_dim leaves the attention's
+// temperature alone (V3's model code).
+void check_rope_scaling(Json& json, const std::string& where) {
+  const auto found = json.find("rope_scaling");
+  if (found == json.end() || !found->is_object()) return;
+  Json type = "yarn";
+  for (const char* key : {"type", "rope_type"})
+    if (found->contains(key)) type = (*found)[key];
+  if (type == "default") {
+    json.erase("rope_scaling");
+    return;
+  }
+  SH_CHECK(type == "yarn", kBadInput, "{}: rope_scaling: type {}: only yarn and default are known",
+           where, dump_json(type));
+  if (!found->contains("mscale_all_dim")) (*found)["mscale_all_dim"] = 0.0;
+}
+
+// Switches of the architecture that have one position here.
+void check_fixed(const Json& json, const std::string& where) {
+  static const std::pair<const char*, Json> kFixed[] = {
+      {"hidden_act", "silu"}, {"rope_interleave", true}, {"moe_layer_freq", 1}};
+  for (const auto& [key, wanted] : kFixed) {
+    const auto found = json.find(key);
+    SH_CHECK(found == json.end() || *found == wanted, kBadInput,
+             "{}: {} = {}: only {} is supported", where, key, dump_json(*found), dump_json(wanted));
+  }
+}
+
+// Reading an int would cut the value to 32 bits.
+void check_ranges(ModelConfig& config, const Json& json, const std::string& where) {
+  config.fields([&](const char* name, auto& member, const char*) {
+    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(member)>, int>) {
+      const auto found = json.find(name);
+      SH_CHECK(found == json.end() || !found->is_number_integer() ||
+                   (*found >= INT_MIN && *found <= INT_MAX),
+               kBadInput, "{}: {} = {}: no such size", where, name, dump_json(*found));
+    }
+  });
+}
 
 void check_routing(const std::string& where, const ModelConfig& c) {
   const RoutingConfig& r = c.routing;
@@ -71,6 +132,9 @@ void ModelConfig::validate(const std::string& where) const {
   positive("hidden_size", hidden_size);
   positive("num_hidden_layers", num_hidden_layers);
   positive("max_position_embeddings", max_position_embeddings);
+  SH_CHECK(max_position_embeddings <= kMostPositions, kBadInput,
+           "{}: max_position_embeddings = {}: at most {} are supported", where,
+           max_position_embeddings, kMostPositions);
   positive("num_attention_heads", num_attention_heads);
   positive("kv_lora_rank", kv_lora_rank);
   positive("qk_nope_head_dim", qk_nope_head_dim);
@@ -81,6 +145,12 @@ void ModelConfig::validate(const std::string& where) const {
            qk_rope_head_dim);
   SH_CHECK(q_lora_rank >= 0, kBadInput, "{}: q_lora_rank = {}: 0 means none, otherwise at least 1",
            where, q_lora_rank);
+  if (q_lora_rank > 0) positive("q_lora_rank", q_lora_rank);
+  const int64_t widest_head =
+      std::max<int64_t>(qk_head_dim(), int64_t(qk_nope_head_dim) + v_head_dim);
+  SH_CHECK(num_attention_heads <= INT_MAX / widest_head, kBadInput,
+           "{}: num_attention_heads = {} of {} values each: more than {} in a row", where,
+           num_attention_heads, widest_head, INT_MAX);
   SH_CHECK(first_k_dense_replace >= 0, kBadInput,
            "{}: first_k_dense_replace = {}: must be at least 0", where, first_k_dense_replace);
   SH_CHECK(num_nextn_predict_layers >= 0 && num_nextn_predict_layers <= 8, kBadInput,
@@ -88,9 +158,23 @@ void ModelConfig::validate(const std::string& where) const {
            num_nextn_predict_layers);
   SH_CHECK(rms_norm_eps > 0 && rms_norm_eps < 1, kBadInput,
            "{}: rms_norm_eps = {}: must lie between 0 and 1", where, rms_norm_eps);
-  SH_CHECK(rope_theta > 1, kBadInput, "{}: rope_theta = {}: must be above 1", where, rope_theta);
-  SH_CHECK(rope_scaling.factor >= 1, kBadInput, "{}: rope_scaling.factor = {}: must be at least 1",
-           where, rope_scaling.factor);
+  const auto above = [&](const char* name, double value, double least) {
+    SH_CHECK(value > least && std::isfinite(value), kBadInput,
+             "{}: {} = {}: must be finite and above {}", where, name, value, least);
+  };
+  above("rope_theta", rope_theta, 1);
+  above("routed_scaling_factor", routed_scaling_factor, 0);
+  SH_CHECK(rope_scaling.factor >= 1 && std::isfinite(rope_scaling.factor), kBadInput,
+           "{}: rope_scaling.factor = {}: must be finite and at least 1", where,
+           rope_scaling.factor);
+  above("rope_scaling.original_max_position_embeddings",
+        rope_scaling.original_max_position_embeddings, 0);
+  above("rope_scaling.beta_fast", rope_scaling.beta_fast, 0);
+  above("rope_scaling.beta_slow", rope_scaling.beta_slow, 0);
+  for (const double mscale : {rope_scaling.mscale, rope_scaling.mscale_all_dim})
+    SH_CHECK(mscale >= 0 && std::isfinite(mscale), kBadInput,
+             "{}: rope_scaling: mscale = {}, mscale_all_dim = {}: must be finite and at least 0",
+             where, rope_scaling.mscale, rope_scaling.mscale_all_dim);
   SH_CHECK(bos_token_id >= 0 && bos_token_id < vocab_size && eos_token_id >= 0 &&
                eos_token_id < vocab_size,
            kBadInput, "{}: bos_token_id = {} and eos_token_id = {} must lie below vocab_size = {}",
@@ -108,8 +192,9 @@ void ModelConfig::validate(const std::string& where) const {
   positive("n_routed_experts", n_routed_experts);
   positive("num_experts_per_tok", num_experts_per_tok);
   positive("moe_intermediate_size", moe_intermediate_size);
-  SH_CHECK(n_shared_experts >= 0, kBadInput, "{}: n_shared_experts = {}: must be at least 0", where,
-           n_shared_experts);
+  SH_CHECK(n_shared_experts >= 0 && n_shared_experts <= INT_MAX / moe_intermediate_size, kBadInput,
+           "{}: n_shared_experts = {}: must lie between 0 and {}", where, n_shared_experts,
+           INT_MAX / moe_intermediate_size);
   SH_CHECK(n_group > 0 && n_routed_experts % n_group == 0, kBadInput,
            "{}: n_routed_experts = {} cannot be split into n_group = {} equal groups", where,
            n_routed_experts, n_group);
@@ -143,9 +228,12 @@ ModelConfig read_config(const fs::path& path) {
   SH_CHECK(json.is_object(), kBadInput, "{}: want a JSON object", where);
   for (auto it = json.begin(); it != json.end();)
     it = it->is_null() ? json.erase(it) : std::next(it);
-  // Hugging Face writes integers for some of our fractions and adds "type" or "rope_type": both are
-  // fine.
+  split_rope_parameters(json, where);
+  check_rope_scaling(json, where);
+  check_fixed(json, where);
+  // Hugging Face writes integers for some of our fractions: that is fine.
   ModelConfig config;
+  check_ranges(config, json, where);
   fields_from_json(config, json, where, /*strict=*/false);
   config.validate(where);
   return config;

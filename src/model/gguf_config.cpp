@@ -1,7 +1,9 @@
 #include "model/gguf_config.h"
 
+#include <algorithm>
 #include <climits>
-#include <cstdlib>
+
+#include "formats/quoted.h"
 
 namespace shenhong {
 namespace {
@@ -10,16 +12,11 @@ constexpr const char* kArchitecture = "deepseek2";
 constexpr int kSoftmax = 1, kSigmoid = 2;  // expert_gating_func
 // yarn_log_multiplier is this times mscale_all_dim.
 constexpr double kLogMultiplier = 0.1;
-// The names of all experts are held at once; published models have at most a few hundred.
-constexpr int kMostExperts = 1 << 14;
+// The names of all experts are held at once. Each has three matrices, of one float or of one block
+// at the least.
+constexpr int64_t kLeastExpertBytes = 12;
 
 std::string key(const std::string& name) { return std::string(kArchitecture) + "." + name; }
-
-// A float32 stands for the shortest decimal that rounds to it: 1e-06, not 9.9999999747524e-07.
-double decimal(double value) {
-  const float narrow = float(value);
-  return double(narrow) == value ? std::strtod(fmt::format("{}", narrow).c_str(), nullptr) : value;
-}
 
 class Reader {
  public:
@@ -28,8 +25,8 @@ class Reader {
   ModelConfig read() const {
     const std::string_view architecture = file_.string("general.architecture");
     SH_CHECK(architecture == kArchitecture, kBadInput,
-             "{}: general.architecture = '{}': only '{}' is supported", path_, architecture,
-             kArchitecture);
+             "{}: general.architecture = {}: only '{}' is supported", path_,
+             in_quotes(architecture), kArchitecture);
     ModelConfig c;
     c.hidden_size = integer("embedding_length");
     c.max_position_embeddings = integer("context_length");
@@ -57,7 +54,7 @@ class Reader {
   }
   int integer(const char* name) const { return integer_of(key(name)); }
   int integer(const char* name, int otherwise) const { return integer_of(key(name), otherwise); }
-  double number(const char* name) const { return decimal(file_.number(key(name))); }
+  double number(const char* name) const { return file_.decimal(key(name)); }
   double number(const char* name, double otherwise) const {
     return file_.has(key(name)) ? number(name) : otherwise;
   }
@@ -96,22 +93,28 @@ class Reader {
     const std::string type_key = key("rope.scaling.type");
     const std::string_view type = file_.has(type_key) ? file_.string(type_key) : "none";
     if (type == "none") return;
-    SH_CHECK(type == "yarn", kBadInput, "{}: {} = '{}': only 'yarn' and 'none' are supported",
-             path_, type_key, type);
+    SH_CHECK(type == "yarn", kBadInput, "{}: {} = {}: only 'yarn' and 'none' are supported", path_,
+             type_key, in_quotes(type));
     yarn.factor = number("rope.scaling.factor");
     yarn.original_max_position_embeddings = integer("rope.scaling.original_context_length");
     yarn.beta_fast = number("rope.scaling.yarn_beta_fast", yarn.beta_fast);
     yarn.beta_slow = number("rope.scaling.yarn_beta_slow", yarn.beta_slow);
     yarn.mscale_all_dim =
-        decimal(float(file_.number(key("rope.scaling.yarn_log_multiplier")) / kLogMultiplier));
+        shortest_decimal(float(number("rope.scaling.yarn_log_multiplier") / kLogMultiplier));
     yarn.mscale = yarn.mscale_all_dim;
   }
 
   void experts(ModelConfig& c) const {
     if (c.first_k_dense_replace >= c.num_hidden_layers && !file_.has(key("expert_count"))) return;
     c.n_routed_experts = integer("expert_count");
-    SH_CHECK(c.n_routed_experts <= kMostExperts, kBadInput, "{}: {} = {}: at most {} are supported",
-             path_, key("expert_count"), c.n_routed_experts, kMostExperts);
+    int64_t bytes = 0;
+    for (const auto& [name, tensor] : file_.tensors()) bytes += int64_t(tensor.bytes.size());
+    const int64_t layers = c.num_hidden_layers -
+                           std::min(c.first_k_dense_replace, c.num_hidden_layers) +
+                           c.num_nextn_predict_layers;
+    SH_CHECK(layers * c.n_routed_experts <= bytes / kLeastExpertBytes, kBadInput,
+             "{}: {} = {} in {} layers, but the file holds {} bytes of tensors", path_,
+             key("expert_count"), c.n_routed_experts, layers, bytes);
     c.num_experts_per_tok = integer("expert_used_count");
     c.n_shared_experts = integer("expert_shared_count", 0);
     c.moe_intermediate_size = integer("expert_feed_forward_length");

@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/floats.h"
 #include "core/json.h"
+#include "formats/quoted.h"
 #include "model/gguf_config.h"
 
 namespace shenhong {
@@ -159,11 +160,19 @@ QuantizedBuffer convert(const Rows& from) {
       return as_mxfp4(from);
     case BlockType::kF32:
     case BlockType::kF16:
+    case BlockType::kQ5_0:
+    case BlockType::kQ5_1:
     case BlockType::kQ4_K:
+    case BlockType::kQ5_K:
     case BlockType::kQ6_K:
       break;
   }
   return as_floats(from);
+}
+
+bool is_kv_b(const GgufPlace& place) { return place.names[0].ends_with("kv_b_proj.weight"); }
+bool is_router_bias(const GgufPlace& place) {
+  return place.names[0].ends_with("e_score_correction_bias");
 }
 
 }  // namespace
@@ -178,20 +187,31 @@ GgufModel::GgufModel(const fs::path& path)
     for (size_t part = 0; part < places_[p].names.size(); ++part)
       index_[places_[p].names[part]] = {p, part};
   check_all_known();
+  check_all_there();
 }
 
 void GgufModel::check_all_known() const {
   std::set<std::string> known;
   for (const GgufPlace& place : places_) {
     known.insert(place.gguf);
-    if (place.names[0].ends_with("kv_b_proj.weight"))
+    if (is_kv_b(place))
       for (const char* part : {"attn_k_b", "attn_v_b"})
         known.insert(absorbed_name(place.gguf, part));
   }
   for (const auto& [name, ignored] : file_.tensors())
     SH_CHECK(known.contains(name) || is_shared_copy(name), kBadInput,
-             "{}: holds the tensor '{}', which its metadata has no place for",
-             file_.path().string(), name);
+             "{}: holds the tensor {}, which its metadata has no place for", file_.path().string(),
+             in_quotes(name));
+}
+
+void GgufModel::check_all_there() const {
+  for (const GgufPlace& place : places_) {
+    if (is_kv_b(place) && file_.find(absorbed_name(place.gguf, "attn_k_b"))) {
+      want_absorbed(place.gguf);
+    } else if (!is_router_bias(place) || file_.find(place.gguf)) {
+      want(place.gguf, place.shape());
+    }
+  }
 }
 
 std::string GgufModel::where(const std::string& gguf) const {
@@ -214,9 +234,9 @@ QuantizedBuffer GgufModel::read(const std::string& name, int rows, int cols) con
   const auto [at, part] = found->second;
   const GgufPlace& place = places_[at];
   SH_ASSERT(place.rows == rows && place.cols == cols);
-  if (name.ends_with("kv_b_proj.weight") && file_.find(absorbed_name(place.gguf, "attn_k_b")))
+  if (is_kv_b(place) && file_.find(absorbed_name(place.gguf, "attn_k_b")))
     return read_absorbed(place.gguf);
-  if (name.ends_with("e_score_correction_bias") && !file_.find(place.gguf)) {
+  if (is_router_bias(place) && !file_.find(place.gguf)) {
     QuantizedBuffer zeros = allocate(NumberFormat::kF32, rows, cols);
     zeros.numbers.zero();
     return zeros;
@@ -227,17 +247,21 @@ QuantizedBuffer GgufModel::read(const std::string& name, int rows, int cols) con
       {where(place.gguf), tensor.type, tensor.bytes.subspan(part * size, size), rows, cols});
 }
 
+GgufModel::Absorbed GgufModel::want_absorbed(const std::string& undivided) const {
+  const int H = config_.num_attention_heads, R = config_.kv_lora_rank;
+  return {want(absorbed_name(undivided, "attn_k_b"), {H, R, config_.qk_nope_head_dim}),
+          want(absorbed_name(undivided, "attn_v_b"), {H, config_.v_head_dim, R})};
+}
+
 QuantizedBuffer GgufModel::read_absorbed(const std::string& undivided) const {
   const int H = config_.num_attention_heads, Dn = config_.qk_nope_head_dim;
   const int Dv = config_.v_head_dim, R = config_.kv_lora_rank;
   const auto floats = [&](const std::string& name, const GgufTensor& tensor, int rows, int cols) {
     return as_floats({where(name), tensor.type, tensor.bytes, rows, cols});
   };
-  const std::string k_name = absorbed_name(undivided, "attn_k_b");
-  const std::string v_name = absorbed_name(undivided, "attn_v_b");
-  const GgufTensor& k = want(k_name, {H, R, Dn});
-  const GgufTensor& v = want(v_name, {H, Dv, R});
-  const QuantizedBuffer keys = floats(k_name, k, H * R, Dn), values = floats(v_name, v, H * Dv, R);
+  const auto [k, v] = want_absorbed(undivided);
+  const QuantizedBuffer keys = floats(absorbed_name(undivided, "attn_k_b"), k, H * R, Dn),
+                        values = floats(absorbed_name(undivided, "attn_v_b"), v, H * Dv, R);
   const auto* from_k = reinterpret_cast<const float*>(keys.numbers.data());
   const auto* from_v = reinterpret_cast<const float*>(values.numbers.data());
 

@@ -32,8 +32,8 @@ std::unique_ptr<Model<float>> load_model(const fs::path& path) {
   SH_CHECK(fs::is_directory(path), kBadInput,
            "{}: no such model directory; want one with config.json and model.safetensors",
            path.string());
-  auto model = std::make_unique<Model<float>>(read_config(path / "config.json"));
   const WeightFiles files(path);
+  auto model = std::make_unique<Model<float>>(files.checked_config());
   model->for_each_parameter([&](Parameter<float>& p) {
     dequantize(files.read(p.name, p.rows, p.cols).view, p.value.data());
   });

@@ -12,7 +12,7 @@ namespace shenhong {
 
 // Weights may be in any format of weight_files.h or gguf_model.h and become float. Error(kBadInput)
 // names the tensor, its shape and the config keys that ask for another one; missing and unknown
-// tensors too.
+// tensors too. Prediction modules that the files leave out are not counted.
 std::unique_ptr<Model<float>> load_model(const fs::path& path);
 
 // Of a model directory or of a GGUF file. Error(kBadInput) names the file.

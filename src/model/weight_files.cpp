@@ -8,6 +8,8 @@
 #include "core/error.h"
 #include "core/floats.h"
 #include "core/json.h"
+#include "formats/quoted.h"
+#include "model/gguf_names.h"
 
 namespace shenhong {
 namespace {
@@ -19,19 +21,18 @@ std::vector<Safetensors> open_files(const fs::path& directory) {
     files.emplace_back(directory / "model.safetensors");
     return files;
   }
-  const Json json = parse_json(read_file(index), index.string());
-  const auto map = json.find("weight_map");
-  SH_CHECK(json.is_object() && map != json.end() && map->is_object(), kBadInput,
-           "{}: has no \"weight_map\" object", index.string());
+  Json json = parse_json(read_file(index), index.string());
+  SH_CHECK(json.is_object() && json.contains("weight_map") && json["weight_map"].is_object(),
+           kBadInput, "{}: has no \"weight_map\" object", index.string());
   std::set<std::string> names;
-  for (const auto& [tensor, file] : map->items()) {
-    SH_CHECK(file.is_string(), kBadInput, "{}: weight_map['{}'] is not a file name", index.string(),
-             tensor);
+  for (const auto& [tensor, file] : json["weight_map"].items()) {
+    SH_CHECK(file.is_string(), kBadInput, "{}: weight_map[{}] is not a file name", index.string(),
+             in_quotes(tensor));
     names.insert(file.get<std::string>());
   }
   for (const std::string& name : names) {
-    SH_CHECK(fs::path(name).filename() == name, kBadInput, "{}: '{}' is not a plain file name",
-             index.string(), name);
+    SH_CHECK(fs::path(name).filename() == name, kBadInput, "{}: {} is not a plain file name",
+             index.string(), in_quotes(name));
     files.emplace_back(directory / name);
   }
   return files;
@@ -148,23 +149,53 @@ QuantizedBuffer WeightFiles::read_four_bits(const std::string& name, const Tenso
   return q;
 }
 
-QuantizedBuffer WeightFiles::read(const std::string& name, int rows, int cols) const {
+WeightFiles::Held WeightFiles::want(const std::string& name, int rows, int cols) const {
   const TensorView* tensor = find(name);
   const TensorView* packed = tensor ? nullptr : find(name + "_packed");
   SH_CHECK(tensor || packed, kBadInput, "{}: tensor '{}' is missing, which {} asks for",
            directory_.string(), name, (directory_ / "config.json").string());
-  const std::vector<int64_t> stored = (tensor ? tensor : packed)->shape;
+  const std::vector<int64_t>& stored = (tensor ? tensor : packed)->shape;
   const std::vector<int64_t> wanted =
-      rows == 1 && stored.size() == 1 ? std::vector<int64_t>{cols}
-                                      : std::vector<int64_t>{rows, packed ? (cols + 1) / 2 : cols};
+      rows == 1 && stored.size() == 1
+          ? std::vector<int64_t>{cols}
+          : std::vector<int64_t>{rows, packed ? (int64_t(cols) + 1) / 2 : cols};
   SH_CHECK(stored == wanted, kBadInput, "{}: '{}' is [{}]; {} ({}) asks for [{}]",
            directory_.string(), name, text_of(stored), (directory_ / "config.json").string(),
            shape_keys(name), text_of(wanted));
+  return {tensor ? tensor : packed, packed != nullptr};
+}
+
+ModelConfig WeightFiles::checked_config() const {
+  const std::string where = (directory_ / "config.json").string();
+  ModelConfig config = read_config(where);
+  int64_t held = 0;
+  for (const Safetensors& file : files_) held += int64_t(file.tensors().size());
+  const auto check_count = [&](int64_t least, const std::string& keys) {
+    SH_CHECK(least <= held, kBadInput, "{}: {} ask for {} tensors or more, the files hold {}",
+             where, keys, least, held);
+  };
+  const int layers = config.num_hidden_layers;
+  check_count(layers, fmt::format("num_hidden_layers = {}", layers));
+  if (!find(fmt::format("model.layers.{}.enorm.weight", layers)))
+    config.num_nextn_predict_layers = 0;
+  const int64_t moe_layers =
+      std::max(layers - config.first_k_dense_replace, 0) + config.num_nextn_predict_layers;
+  if (moe_layers > 0)
+    check_count(
+        3 * moe_layers * config.n_routed_experts,
+        fmt::format("{} layers of n_routed_experts = {}", moe_layers, config.n_routed_experts));
+  for (const GgufPlace& place : gguf_places(config))
+    for (const std::string& name : place.names) want(name, place.rows, place.cols);
+  return config;
+}
+
+QuantizedBuffer WeightFiles::read(const std::string& name, int rows, int cols) const {
+  const auto [tensor, packed] = want(name, rows, cols);
   const bool integers = packed || tensor->dtype == "I8";
   SH_CHECK(!integers || cols % kInt8Block == 0, kBadInput,
            "{}: '{}' has rows of {}; int8, nvfp4 and mxfp4 want a multiple of {}",
            directory_.string(), name, cols, kInt8Block);
-  if (packed) return read_four_bits(name, *packed, rows, cols);
+  if (packed) return read_four_bits(name, *tensor, rows, cols);
 
   QuantizedBuffer q;
   const int64_t count = int64_t(rows) * cols;
@@ -203,8 +234,8 @@ void WeightFiles::check_all_read(
   for (const Safetensors& file : files_)
     for (const auto& [name, ignored] : file.tensors())
       SH_CHECK(read_.contains(name) || may_stay(name), kBadInput,
-               "{}: holds the tensor '{}', which {} has no place for", file.path().string(), name,
-               (directory_ / "config.json").string());
+               "{}: holds the tensor {}, which {} has no place for", file.path().string(),
+               in_quotes(name), (directory_ / "config.json").string());
 }
 
 bool is_shared_copy(const std::string& name) {

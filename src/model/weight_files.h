@@ -18,6 +18,7 @@
 #include "core/file.h"
 #include "formats/safetensors.h"
 #include "kernels/quantized_matrix.h"
+#include "model/config.h"
 
 namespace shenhong {
 
@@ -25,6 +26,10 @@ class WeightFiles {
  public:
   // Opens model.safetensors, or the shards that model.safetensors.index.json lists.
   explicit WeightFiles(const fs::path& directory);
+
+  // config.json, whose every tensor was found in its shape: memory that is taken by it is in
+  // proportion to the files. Prediction modules that they leave out are not counted. Error as read.
+  ModelConfig checked_config() const;
 
   // A matrix [rows, cols]; a vector has one row. Error(kBadInput) names the tensor and what is
   // wrong: missing, of another shape (with the config keys that ask for it), NaN or infinity in it.
@@ -37,6 +42,12 @@ class WeightFiles {
 
  private:
   const TensorView* find(const std::string& name) const;  // nullptr when there is none
+  // What holds a matrix [rows, cols], in that shape; `packed`: two numbers to a byte.
+  struct Held {
+    const TensorView* tensor;
+    bool packed;
+  };
+  Held want(const std::string& name, int rows, int cols) const;
   // One that goes with another, of that dtype and shape.
   const TensorView& companion(const std::string& name, const char* dtype,
                               std::vector<int64_t> shape) const;

@@ -18,6 +18,8 @@ struct FlatVocabulary {
   std::vector<std::string> tokens;  // by id: in the byte alphabet, or a special token's plain name
   std::vector<int32_t> kinds;       // by id
   std::vector<std::string> merges;  // "left right", in order of precedence
+
+  bool operator==(const FlatVocabulary&) const = default;
 };
 
 // `tokenizer_json` is one that Tokenizer reads. Error(kBadInput) names `source` and what the lists

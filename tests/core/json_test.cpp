@@ -25,7 +25,7 @@ TEST(Json, broken_text_is_reported_with_line_and_column) {
 
 TEST(Json, a_key_given_twice_is_refused) {
   EXPECT_EQ(error_of([] { parse_json(R"({"a":1,"a":2})", "x.json"); }),
-            "x.json: key 'a' is given twice");
+            "x.json: key \"a\" is given twice");
 }
 
 TEST(Json, nesting_is_bounded) {

@@ -32,6 +32,7 @@ tokens "$model" >"$work/wanted"
 tokens "$work/model.gguf" | cmp - "$work/wanted" || die "the GGUF answers in another way"
 tokens "$work/again" | cmp - "$work/wanted" || die "the directory made of it answers in another way"
 cmp "$work/again/chat_template.jinja" "$model/chat_template.jinja"
+cmp "$work/again/generation_config.json" "$model/generation_config.json"
 
 # What int8 and 4 bits are worth is measured elsewhere; here they have to run.
 for type in f32 f16 q8_0 q4_0; do

@@ -28,6 +28,10 @@ grep -q '"五绝"' report.json || die "the report holds no poems"
 "$shenhong" generate --model runs/nano/model '写一首五绝' --json --max-tokens 60 | grep -q '"text"' || die "generate gave no text"
 "$shenhong" info runs/nano/model --json | grep -q '"parameters_total"' || die "info gave no count"
 "$shenhong" eval loss --model runs/nano/model --data data/nano --json | grep -q '"bits_per_byte"' || die "eval loss gave no figure"
+"$shenhong" convert runs/nano/model nano.gguf >/dev/null 2>&1
+cmp <("$shenhong" eval loss --model runs/nano/model --data data/nano --json) <("$shenhong" eval loss --model nano.gguf --data data/nano --json) ||
+  die "the same weights have another loss as GGUF"
+grep -q '"top_k": 40' runs/nano/model/generation_config.json || die "the exported settings leave out a cut that is in use"
 
 new_place killed
 cp -r ../straight/data .

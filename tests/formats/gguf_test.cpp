@@ -217,7 +217,8 @@ TEST_F(GgufFile, reads_the_golden_of_the_python_package) {
 
 TEST_F(GgufFile, blocks_of_every_type_have_the_values_of_the_python_package) {
   const Gguf file(fs::path(SHENHONG_SOURCE_DIR) / "tests/golden/formats/blocks.gguf");
-  for (const char* name : {"F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_K", "Q6_K", "MXFP4"}) {
+  for (const char* name :
+       {"F32", "F16", "BF16", "Q8_0", "Q4_0", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K", "MXFP4"}) {
     const GgufTensor* tensor = file.find(name);
     ASSERT_NE(tensor, nullptr) << name;
     EXPECT_EQ(block_layout(tensor->type).name, name);
@@ -409,8 +410,8 @@ TEST_F(GgufFile, broken_tensors_say_what_is_wrong) {
                  "tensor 'b': begins at 32, inside another one");
   expect_refused(Bytes().head(2, 0).tensor("a", {8}, kF32, 0).tensor("a", {8}, kF32, 32).data(64),
                  "tensor 'a': given twice");
-  expect_refused(Bytes().head(1, 0).tensor("w", {8}, 13, 0).data(32),
-                 "element type 13 is not read; want one of F32, F16");
+  expect_refused(Bytes().head(1, 0).tensor("w", {8}, 10, 0).data(32),
+                 "element type 10 is not read; want one of F32, F16");
   expect_refused(Bytes().head(1, 0).tensor("w", {33, 32}, kQ8_0, 0).data(2048),
                  "rows of 33 elements; Q8_0 has blocks of 32");
   expect_refused(Bytes().head(1, 0).tensor("w", {}, kQ8_0, 0).data(64), "rows of 1 elements");
