@@ -155,7 +155,7 @@ void run(const fs::path& settings, const fs::path& poems_directory, double budge
   std::vector<Parameter<float>*> parameters;
   model.for_each_parameter([&](Parameter<float>& p) { parameters.push_back(&p); });
   Optimizer optimizer(optimizing, parameters);
-  Balancer balancer(balancing, shape.num_experts_per_tok);
+  Balancer balancer(balancing, shape);
   const int T = how.seq_len, P = shape.num_nextn_predict_layers;
   const double tokens_per_step = double(how.batch) * T;
   fmt::print("{}\n", dump_json({{"parameters", model.parameter_count()},

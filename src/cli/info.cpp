@@ -1,4 +1,5 @@
 // shenhong info DIR: what a model holds and costs.
+#include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
 #include <cstdio>
@@ -27,6 +28,9 @@ void print_info(const fs::path& model, bool as_json) {
       {"weight_bytes_per_token", int64_t(stored.per_token)},
       {"forward_flop_per_token", forward_flop_per_token(config, config.max_position_embeddings)},
       {"training_flop_per_token", training_flop_per_token(config, config.max_position_embeddings)},
+      {"mean_experts", config.mean_experts()},
+      {"min_experts", config.min_experts()},
+      {"max_experts", config.max_experts()},
       {"context", config.max_position_embeddings}};
   if (as_json) {
     std::puts(dump_json(json).c_str());
@@ -40,9 +44,18 @@ void print_info(const fs::path& model, bool as_json) {
                   double(cost.parameters_active) / 1e6));
   row("layers, width, heads", fmt::format("{}, {}, {}", config.num_hidden_layers,
                                           config.hidden_size, config.num_attention_heads));
-  row("experts per layer",
-      fmt::format("{} routed, {} of them per token, {} shared", config.n_routed_experts,
-                  config.num_experts_per_tok, config.n_shared_experts));
+  const std::string per_token =
+      config.by_threshold()
+          ? fmt::format("{} on average per token ({} to {}, by threshold)", config.mean_experts(),
+                        config.min_experts(), config.max_experts())
+          : fmt::format("{} of them per token", config.num_experts_per_tok);
+  row("experts per layer", fmt::format("{} routed, {}, {} shared", config.n_routed_experts,
+                                       per_token, config.n_shared_experts));
+  if (const NgramMemoryConfig& memory = config.ngram_memory; memory.on())
+    row("memory of n-grams",
+        fmt::format("before layers {}: up to {} tokens, {} tables of {} rows of {}",
+                    fmt::join(memory.layers, ", "), memory.max_order,
+                    (memory.max_order - 1) * memory.heads, memory.rows, memory.head_dim));
   row("context", fmt::format("{} tokens", config.max_position_embeddings));
   row("weights read per decoded token",
       fmt::format("{:.1f} of {:.1f} MB as stored", stored.per_token / 1e6, stored.all / 1e6));

@@ -8,12 +8,14 @@
 
 #include "cli/evaluate.h"
 #include "cli/model_card.h"
+#include "core/memory.h"
 #include "data/dialogue_shards.h"
 #include "data/line_index.h"
 #include "data/prepare.h"
 #include "infer/generation_config.h"
 #include "model/model_directory.h"
 #include "text/special_tokens.h"
+#include "train/memory_need.h"
 
 namespace shenhong {
 namespace {
@@ -181,12 +183,17 @@ std::vector<ValidationLoss> run_train_stage(const Recipe& recipe, std::string_vi
   const bool first = at == stages.begin();
   const TrainConfig& config = first ? recipe.pretrain : recipe.chat_stage(stage);
   const fs::path directory = recipe.run_directory() / stage;
+  const fs::path start = first ? fs::path() : weights_directory(recipe, *(at - 1));
+  ModelConfig form = first ? model_config(recipe) : read_model_config(start);
+  if (stage == "drafts") form.num_nextn_predict_layers = recipe.drafts->modules;
+  check_memory(fmt::format("{} [{}]", recipe.path.string(), stage), config, form,
+               available_memory_bytes());
   std::unique_ptr<Model<float>> model;
   if (!first) {
-    model = load_model(weights_directory(recipe, *(at - 1)));
+    model = load_model(start);
     if (stage == "drafts") model = with_modules(*model, recipe.drafts->modules, config.seed);
   } else {
-    model = std::make_unique<Model<float>>(model_config(recipe));
+    model = std::make_unique<Model<float>>(form);
     model->initialize(config.seed);
   }
   const Sources sources = open_sources(recipe, stage);

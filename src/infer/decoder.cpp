@@ -12,7 +12,10 @@ constexpr int kNormRows = 16;  // per work item
 }  // namespace
 
 Decoder::Decoder(const Weights& weights)
-    : weights_(weights), attention_(weights.config()), feed_forward_(weights.config()) {}
+    : weights_(weights),
+      attention_(weights.config()),
+      feed_forward_(weights.config()),
+      ngram_lookup_(weights.config()) {}
 
 void Decoder::norm(const float* x, const Buffer<float>& gain, float* y, int C) {
   const int64_t D = gain.size();
@@ -49,6 +52,15 @@ std::span<const float> Decoder::forward(std::span<const Segment> segments) {
 
   for (int l = 0; l < config.num_hidden_layers; ++l) {
     const LayerWeights& layer = weights_.layers[size_t(l)];
+    if (layer.memory) {
+      float* stream = x_.data();  // rows of one segment
+      for (const Segment& s : segments) {
+        const std::span<const int> tokens = s.sequence->tokens();
+        ngram_lookup_.forward(*layer.memory, tokens.first(size_t(s.sequence->read() + s.count)),
+                              stream, s.count);
+        stream += int64_t(s.count) * D;
+      }
+    }
     norm(x_.data(), layer.input_layernorm, normed_.data(), C);
     attention_.forward(layer.self_attn, weights_.rope(), normed_.data(), x_.data(), segments, l);
     norm(x_.data(), layer.post_attention_layernorm, normed_.data(), C);

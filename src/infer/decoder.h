@@ -8,6 +8,7 @@
 #include "core/buffer.h"
 #include "infer/cached_attention.h"
 #include "infer/feed_forward.h"
+#include "infer/ngram_lookup.h"
 #include "infer/sequence.h"
 #include "infer/weights.h"
 
@@ -33,6 +34,7 @@ class Decoder {
   const Weights& weights_;
   CachedAttention attention_;
   FeedForward feed_forward_;
+  NgramLookup ngram_lookup_;
   Activations head_in_;
   Buffer<float> x_, normed_, rstd_, logits_;
 };

@@ -20,10 +20,10 @@ void swiglu(const float* a, const float* b, float* h, int64_t n) {
 }  // namespace
 
 void FeedForward::forward(const LayerWeights& layer, const float* x, float* y, int C) {
-  const int D = config_.hidden_size, K = config_.num_experts_per_tok;
-  const int routed = layer.moe ? C * K : 0, all = routed + (layer.has_mlp ? C : 0);
+  const int D = config_.hidden_size, M = config_.max_experts();
+  const int own = layer.has_mlp ? C : 0;  // rows of the dense layer or the shared experts
+  int routed = 0;                         // rows of the routed ones
   group_count_ = 0;
-  rows_.resize(int64_t(all) * D);
   const auto add_group = [&](const MlpWeights& mlp, int first, int count) {
     if (groups_.size() == group_count_) groups_.emplace_back();
     Group& g = groups_[group_count_++];
@@ -41,19 +41,27 @@ void FeedForward::forward(const LayerWeights& layer, const float* x, float* y, i
     run_products({&scores, 1});
     moe.router.route(C, routed_);
 
+    const auto for_each_choice = [&](auto&& visit) {
+      for (int c = 0; c < C; ++c)
+        for (int i = c * M; i < c * M + routed_.count[c]; ++i) visit(c, i, routed_.chosen[i]);
+    };
     first_.assign(size_t(E) + 1, 0);
-    for (const int e : routed_.chosen) ++first_[size_t(e) + 1];
+    for_each_choice([&](int, int, int e) { ++first_[size_t(e) + 1]; });
     for (int e = 0; e < E; ++e) {
       if (first_[size_t(e) + 1] > 0)
         add_group(moe.experts[size_t(e)], first_[size_t(e)], first_[size_t(e) + 1]);
       first_[size_t(e) + 1] += first_[size_t(e)];
     }
-    slot_.resize(size_t(routed));
-    for (int i = 0; i < routed; ++i) {
-      slot_[size_t(i)] = first_[size_t(routed_.chosen[i])]++;
-      std::copy_n(x + int64_t(i / K) * D, D, rows_.data() + int64_t(slot_[size_t(i)]) * D);
-    }
+    routed = first_.back();
+    slot_.resize(size_t(C) * size_t(M));
+    rows_.resize(int64_t(routed + own) * D);
+    for_each_choice([&](int c, int i, int e) {
+      slot_[size_t(i)] = first_[size_t(e)]++;
+      std::copy_n(x + int64_t(c) * D, D, rows_.data() + int64_t(slot_[size_t(i)]) * D);
+    });
   }
+  const int all = routed + own;
+  rows_.resize(int64_t(all) * D);
   if (layer.has_mlp) {
     add_group(layer.mlp, routed, C);
     std::copy_n(x, int64_t(C) * D, rows_.data() + int64_t(routed) * D);
@@ -64,7 +72,7 @@ void FeedForward::forward(const LayerWeights& layer, const float* x, float* y, i
   const auto add = kernels<float>().axpy;
   for (int c = 0; c < C; ++c) {
     float* to = y + int64_t(c) * D;
-    for (int i = c * K; i < (c + 1) * K && i < routed; ++i)
+    for (int i = c * M; layer.moe && i < c * M + routed_.count[c]; ++i)
       add(routed_.weights[i], out_.data() + int64_t(slot_[size_t(i)]) * D, to, D);
     if (layer.has_mlp) add(1, out_.data() + int64_t(routed + c) * D, to, D);
   }

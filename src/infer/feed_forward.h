@@ -32,7 +32,7 @@ class FeedForward {
   ModelConfig config_;
   Router<float>::Saved routed_;
   std::vector<int> first_;     // [E+1]: an expert's next gathered row
-  std::vector<int> slot_;      // [C,K]: the gathered row of a token's choice
+  std::vector<int> slot_;      // [C,M]: the gathered row of a token's choice, M at most
   std::vector<Group> groups_;  // reused, so that their buffers are
   size_t group_count_ = 0;
   Buffer<float> rows_;  // [rows, D]: tokens in the order of the groups

@@ -1,5 +1,7 @@
 #include "infer/weights.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "model/gguf_model.h"
 #include "model/weight_files.h"
@@ -48,6 +50,18 @@ class Reader {
             panels(prefix + "down_proj.weight", D, F)};
   }
 
+  NgramMemoryWeights memory(int layer) const {
+    const int D = c_.hidden_size, M = c_.ngram_memory.width();
+    const std::string prefix = layer_prefix(layer) + "ngram_memory.";
+    const NgramHash hash(c_, layer);
+    return {hash,
+            source_(prefix + "embed.weight", hash.total_rows(), c_.ngram_memory.head_dim),
+            panels(prefix + "key_proj.weight", D, M),
+            panels(prefix + "value_proj.weight", D, M),
+            floats(prefix + "query_norm.weight", 1, D),
+            floats(prefix + "key_norm.weight", 1, D)};
+  }
+
   MoeWeights moe(const std::string& prefix) const {
     const int E = c_.n_routed_experts, D = c_.hidden_size;
     MoeWeights m{{}, Router<float>(c_, prefix + "gate."), {}};
@@ -87,15 +101,22 @@ class Reader {
   const Weights::Source& source_;
 };
 
-// What is never in a format coarser than bf16: gains, the router and its bias, and what meets the
-// latent cache.
+// What is never in a format coarser than bf16: gains, the router and its bias, what meets the
+// latent cache, and rows of n-grams, which are short.
 bool stays_fine(const std::string& name) {
   const auto has = [&](const char* part) { return name.find(part) != name.npos; };
-  return has("norm") || has("mlp.gate.") || has("kv_b_proj");
+  return has("norm") || has("mlp.gate.") || has("kv_b_proj") || has("ngram_memory.");
 }
 
 int64_t bytes_of(const MlpWeights& m) {
   return m.gate_proj.bytes() + m.up_proj.bytes() + m.down_proj.bytes();
+}
+
+// A token reads one row of each table, and both projections.
+int64_t bytes_of(const NgramMemoryWeights& m, bool decoding) {
+  const int64_t table = int64_t(m.embed.numbers.size());
+  return m.key_proj.bytes() + m.value_proj.bytes() +
+         (decoding ? table / m.hash.total_rows() * m.hash.tables() : table);
 }
 
 int64_t bytes_of(const AttentionWeights& a, bool decoding) {
@@ -115,6 +136,8 @@ Weights::Weights(const ModelConfig& config, const Source& source) : config_(conf
   for (int l = 0; l < config_.num_hidden_layers; ++l) {
     const std::string prefix = layer_prefix(l);
     LayerWeights layer;
+    if (std::ranges::find(config_.ngram_memory.layers, l) != config_.ngram_memory.layers.end())
+      layer.memory = read.memory(l);
     layer.input_layernorm = read.floats(prefix + "input_layernorm.weight", 1, D);
     layer.self_attn = read.attention(prefix + "self_attn.");
     layer.post_attention_layernorm = read.floats(prefix + "post_attention_layernorm.weight", 1, D);
@@ -171,6 +194,7 @@ int64_t Weights::bytes() const {
   int64_t sum = head.bytes() + int64_t(embed_tokens_.numbers.size() + embed_tokens_.scales.size());
   for (const LayerWeights& layer : layers) {
     sum += bytes_of(layer.self_attn, false) + bytes_of(layer.mlp);
+    if (layer.memory) sum += bytes_of(*layer.memory, false);
     if (!layer.moe) continue;
     sum += layer.moe->gate.bytes();
     for (const MlpWeights& expert : layer.moe->experts) sum += bytes_of(expert);
@@ -182,9 +206,10 @@ int64_t Weights::bytes_per_token() const {
   int64_t sum = head.bytes();
   for (const LayerWeights& layer : layers) {
     sum += bytes_of(layer.self_attn, true) + bytes_of(layer.mlp);
+    if (layer.memory) sum += bytes_of(*layer.memory, true);
     if (layer.moe)
       sum += layer.moe->gate.bytes() +
-             config_.num_experts_per_tok * bytes_of(layer.moe->experts.front());
+             int64_t(config_.mean_experts() * double(bytes_of(layer.moe->experts.front())));
   }
   return sum;
 }

@@ -44,7 +44,15 @@ struct MoeWeights {
   std::vector<MlpWeights> experts;
 };
 
+struct NgramMemoryWeights {
+  NgramHash hash;
+  QuantizedBuffer embed;               // [rows, head_dim]
+  WeightPanels key_proj, value_proj;   // [D,M]
+  Buffer<float> query_norm, key_norm;  // [D]
+};
+
 struct LayerWeights {
+  std::optional<NgramMemoryWeights> memory;
   Buffer<float> input_layernorm, post_attention_layernorm;  // [D]
   AttentionWeights self_attn;
   std::optional<MoeWeights> moe;

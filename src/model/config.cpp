@@ -1,5 +1,7 @@
 #include "model/config.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <climits>
 #include <cmath>
@@ -67,6 +69,57 @@ void check_ranges(ModelConfig& config, const Json& json, const std::string& wher
   });
 }
 
+void check_routing(const std::string& where, const ModelConfig& c) {
+  const RoutingConfig& r = c.routing;
+  SH_CHECK(r.method == "topk" || r.method == "threshold", kBadInput,
+           "{}: routing.method = '{}': known are topk and threshold", where, r.method);
+  if (!c.by_threshold()) {
+    SH_CHECK(r.mean_experts == RoutingConfig{}.mean_experts, kBadInput,
+             "{}: routing.mean_experts = {}: only with routing.method = 'threshold'", where,
+             r.mean_experts);
+    SH_CHECK(r.min_experts == RoutingConfig{}.min_experts, kBadInput,
+             "{}: routing.min_experts = {}: only with routing.method = 'threshold'", where,
+             r.min_experts);
+    SH_CHECK(r.max_experts == RoutingConfig{}.max_experts, kBadInput,
+             "{}: routing.max_experts = {}: only with routing.method = 'threshold'", where,
+             r.max_experts);
+    return;
+  }
+  SH_CHECK(c.topk_group == c.n_group, kBadInput,
+           "{}: routing.method = 'threshold' chooses experts one by one, and topk_group = {} of {} "
+           "groups would be chosen first; want topk_group = n_group",
+           where, c.topk_group, c.n_group);
+  const double mean = c.mean_experts();
+  const int E = c.n_routed_experts;
+  SH_CHECK(mean > 0 && mean <= E, kBadInput,
+           "{}: routing.mean_experts = {}: want more than 0, to n_routed_experts = {}", where, mean,
+           E);
+  SH_CHECK(r.min_experts >= 0 && r.min_experts <= mean, kBadInput,
+           "{}: routing.min_experts = {}: want 0 to the mean of {}", where, r.min_experts, mean);
+  SH_CHECK(
+      r.max_experts == 0 || (r.max_experts >= mean && r.max_experts <= E), kBadInput,
+      "{}: routing.max_experts = {}: want the mean of {} to n_routed_experts = {}, or 0 for all",
+      where, r.max_experts, mean, E);
+}
+
+void check_ngram_memory(const std::string& where, const ModelConfig& c) {
+  const NgramMemoryConfig& m = c.ngram_memory;
+  if (!m.on()) return;
+  for (size_t i = 0; i < m.layers.size(); ++i)
+    SH_CHECK(m.layers[i] >= 0 && m.layers[i] < c.num_hidden_layers &&
+                 (i == 0 || m.layers[i] > m.layers[i - 1]),
+             kBadInput, "{}: ngram_memory.layers: want layers of 0 to {} in ascending order", where,
+             c.num_hidden_layers - 1);
+  const auto between = [&](const char* name, int value, int low, int high) {
+    SH_CHECK(value >= low && value <= high, kBadInput, "{}: ngram_memory.{} = {}: want {} to {}",
+             where, name, value, low, high);
+  };
+  between("max_order", m.max_order, 2, 5);
+  between("heads", m.heads, 1, 16);
+  between("rows", m.rows, 2, 1 << 24);
+  between("head_dim", m.head_dim, 1, 1024);
+}
+
 }  // namespace
 
 void ModelConfig::validate(const std::string& where) const {
@@ -126,8 +179,15 @@ void ModelConfig::validate(const std::string& where) const {
                eos_token_id < vocab_size,
            kBadInput, "{}: bos_token_id = {} and eos_token_id = {} must lie below vocab_size = {}",
            where, bos_token_id, eos_token_id, vocab_size);
+  check_ngram_memory(where, *this);
   if (first_k_dense_replace > 0) positive("intermediate_size", intermediate_size);
-  if (first_k_dense_replace >= num_hidden_layers && num_nextn_predict_layers == 0) return;
+  if (first_k_dense_replace >= num_hidden_layers && num_nextn_predict_layers == 0) {
+    SH_CHECK(
+        routing.method == "topk", kBadInput,
+        "{}: routing.method = '{}', but first_k_dense_replace = {} leaves no layer with experts",
+        where, routing.method, first_k_dense_replace);
+    return;
+  }
 
   positive("n_routed_experts", n_routed_experts);
   positive("num_experts_per_tok", num_experts_per_tok);
@@ -146,6 +206,13 @@ void ModelConfig::validate(const std::string& where) const {
            num_experts_per_tok, topk_group, n_group, reachable);
   SH_CHECK(scoring_func == "sigmoid" || scoring_func == "softmax", kBadInput,
            "{}: scoring_func = '{}': known are sigmoid and softmax", where, scoring_func);
+  check_routing(where, *this);
+}
+
+std::string ModelConfig::beyond_deepseek() const {
+  if (by_threshold()) return "routing.method = 'threshold'";
+  if (ngram_memory.on()) return fmt::format("ngram_memory.layers = {}", ngram_memory.layers);
+  return "";
 }
 
 double ModelConfig::attention_scale() const {
@@ -175,6 +242,12 @@ ModelConfig read_config(const fs::path& path) {
 std::string write_config(const ModelConfig& config) {
   Json json = {{"architectures", {"DeepseekV3ForCausalLM"}}, {"model_type", "deepseek_v3"}};
   json.update(fields_to_json(config));
+  if (!config.beyond_deepseek().empty()) {
+    json["architectures"] = {"ShenhongForCausalLM"};
+    json["model_type"] = "shenhong";
+  }
+  if (!config.by_threshold()) json.erase("routing");
+  if (!config.ngram_memory.on()) json.erase("ngram_memory");
   if (config.q_lora_rank == 0) json["q_lora_rank"] = nullptr;
   if (config.rope_scaling.factor == 1) {
     json["rope_scaling"] = nullptr;

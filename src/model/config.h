@@ -34,6 +34,42 @@ struct RopeScaling {
   }
 };
 
+// How many experts a token takes (model/router). This and NgramMemoryConfig are ours: a model that
+// uses them is no DeepSeek-V3.
+struct RoutingConfig {
+  std::string method = "topk";  // or "threshold"
+  double mean_experts = 0;
+  int min_experts = 1, max_experts = 0;
+
+  template <class Visit>
+  void fields(Visit&& v) {
+    v("method", method,
+      "topk: a token takes num_experts_per_tok experts; threshold: those whose score passes "
+      "theirs");
+    v("mean_experts", mean_experts,
+      "threshold: experts of a token on average; 0 = num_experts_per_tok");
+    v("min_experts", min_experts, "threshold: fewest experts of a token");
+    v("max_experts", max_experts, "threshold: most experts of a token; 0 = all");
+  }
+};
+
+// Rows looked up by hashes of the last tokens (model/ngram_memory).
+struct NgramMemoryConfig {
+  std::vector<int> layers;
+  int max_order = 3, heads = 4, rows = 8192, head_dim = 8;
+
+  template <class Visit>
+  void fields(Visit&& v) {
+    v("layers", layers, "layers with a memory of n-grams; none = off");
+    v("max_order", max_order, "longest n-gram; those of 2 tokens and more are looked up");
+    v("heads", heads, "tables per order, each with a hash of its own");
+    v("rows", rows, "a table has the next prime of rows, or more");
+    v("head_dim", head_dim, "numbers per row");
+  }
+  bool on() const { return !layers.empty(); }
+  int width() const { return (max_order - 1) * heads * head_dim; }  // of all rows side by side
+};
+
 struct ModelConfig {
   int vocab_size = 8192;
   int hidden_size = 256;
@@ -61,6 +97,9 @@ struct ModelConfig {
   bool norm_topk_prob = true;
   double routed_scaling_factor = 1;
   std::string scoring_func = "sigmoid";  // or "softmax"
+  RoutingConfig routing;
+
+  NgramMemoryConfig ngram_memory;
 
   int num_nextn_predict_layers = 0;  // multi-token prediction depth (V3 report, 2.2)
 
@@ -95,6 +134,8 @@ struct ModelConfig {
     v("norm_topk_prob", norm_topk_prob, "the chosen experts' weights are made to sum to 1");
     v("routed_scaling_factor", routed_scaling_factor, "and multiplied by this");
     v("scoring_func", scoring_func, "sigmoid or softmax");
+    v("routing", routing, "how many experts a token takes");
+    v("ngram_memory", ngram_memory, "rows looked up by hashes of the last tokens");
     v("num_nextn_predict_layers", num_nextn_predict_layers,
       "multi-token prediction depth; 0 = off");
     v("bos_token_id", bos_token_id, "begins every sequence");
@@ -106,11 +147,25 @@ struct ModelConfig {
 
   int qk_head_dim() const { return qk_nope_head_dim + qk_rope_head_dim; }
   bool is_moe(int layer) const { return layer >= first_k_dense_replace; }
+  bool by_threshold() const { return routing.method == "threshold"; }
+  // Experts that a token takes: on average, the fewest and the most.
+  double mean_experts() const {
+    return routing.mean_experts > 0 ? routing.mean_experts : num_experts_per_tok;
+  }
+  int min_experts() const { return by_threshold() ? routing.min_experts : num_experts_per_tok; }
+  int max_experts() const {
+    if (!by_threshold()) return num_experts_per_tok;
+    return routing.max_experts > 0 ? routing.max_experts : n_routed_experts;
+  }
+  // What in it DeepSeek-V3 does not have, as "key = value"; empty when it is one. Formats and
+  // programs that know only DeepSeek-V3 cannot run such a model.
+  std::string beyond_deepseek() const;
   // Softmax scale of attention: 1/sqrt(Dn + Dr), times mscale² under YaRN (V3's model code).
   double attention_scale() const;
 };
 
-// config.json as Hugging Face writes it, with the keys its DeepseekV3Config needs beside ours.
+// config.json as Hugging Face writes it, with the keys its DeepseekV3Config needs beside ours. What
+// is beyond DeepSeek-V3 gets another model_type, so that no other program takes it for one.
 // Reading ignores unknown keys; null means absent (q_lora_rank: null, rope_scaling: null).
 ModelConfig read_config(const fs::path& path);
 std::string write_config(const ModelConfig& config);

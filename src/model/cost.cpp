@@ -1,5 +1,7 @@
 #include "model/cost.h"
 
+#include "model/ngram_memory.h"
+
 namespace shenhong {
 namespace {
 
@@ -19,9 +21,9 @@ int64_t expert_weights(const ModelConfig& c) {
 // Feed-forward weights of one layer: all of them, or those that one token meets.
 int64_t feed_forward_weights(const ModelConfig& c, bool is_moe, bool active) {
   if (!is_moe) return int64_t(3) * c.hidden_size * c.intermediate_size;
-  const int64_t experts =
-      (active ? c.num_experts_per_tok : c.n_routed_experts) + c.n_shared_experts;
-  return experts * expert_weights(c) + int64_t(c.n_routed_experts) * c.hidden_size;
+  const double routed = active ? c.mean_experts() : c.n_routed_experts;
+  return int64_t((routed + c.n_shared_experts) * double(expert_weights(c))) +
+         int64_t(c.n_routed_experts) * c.hidden_size;
 }
 
 // Norm gains and router biases: in the total, but no product runs over them.
@@ -41,6 +43,12 @@ ModelCost cost_of(const ModelConfig& c) {
     cost.parameters_total += attention_weights(c) + feed_forward_weights(c, c.is_moe(l), false) +
                              vectors(c, c.is_moe(l));
     cost.parameters_active += attention_weights(c) + feed_forward_weights(c, c.is_moe(l), true);
+  }
+  for (const int l : c.ngram_memory.layers) {
+    const int64_t projections = 2 * D * c.ngram_memory.width();
+    cost.parameters_total +=
+        int64_t(NgramHash(c, l).total_rows()) * c.ngram_memory.head_dim + projections + 2 * D;
+    cost.parameters_active += projections;
   }
   const int64_t module = attention_weights(c) + 2 * D * D;
   cost.parameters_total +=

@@ -11,8 +11,9 @@ namespace shenhong {
 
 struct ModelCost {
   int64_t parameters_total = 0;
-  // Weights that one token is multiplied with: the chosen experts only, the head once, no embedding
-  // look-up, no multi-token-prediction module.
+  // Weights that one token is multiplied with: the chosen experts only (num_experts_per_tok, the
+  // mean of threshold routing), the head once, no look-up of rows, no multi-token-prediction
+  // module.
   int64_t parameters_active = 0;
   int64_t parameters_active_mtp = 0;  // the same with the modules and the head once more for each
   int64_t kv_numbers_per_token = 0;   // latent and rotary key over all layers

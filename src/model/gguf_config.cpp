@@ -141,6 +141,11 @@ class Reader {
 ModelConfig read_gguf_config(const Gguf& file) { return Reader(file).read(); }
 
 GgufMetadata gguf_config_metadata(const ModelConfig& c) {
+  SH_CHECK(
+      c.beyond_deepseek().empty(), kUsage,
+      "{}: architecture '{}' in GGUF has nothing like it, and a program that passed it over would "
+      "compute another model; this one runs from its model directory alone",
+      c.beyond_deepseek(), kArchitecture);
   GgufMetadata out;
   const auto integer = [&](const char* name, int value) {
     out.emplace_back(key(name), uint32_t(value));

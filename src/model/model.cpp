@@ -26,8 +26,10 @@ Model<Real>::Model(const ModelConfig& config)
       config_(config),
       rope_(config) {
   config.validate("model");
+  memories.resize(config.num_hidden_layers);
   for (int l = 0; l < config.num_hidden_layers; ++l)
     layers.emplace_back(config, l, config.is_moe(l));
+  for (const int l : config.ngram_memory.layers) memories[l].emplace(config, l);
   if (!config.tie_word_embeddings)
     lm_head = Parameter<Real>::matrix("lm_head.weight", config.vocab_size, config.hidden_size);
   for (int p = 1; p <= config.num_nextn_predict_layers; ++p)
@@ -41,6 +43,8 @@ void visit_parameters(Self& self, Visit&& visit) {
   visit(self.embed_tokens);
   for (auto& block : self.layers)
     std::remove_cvref_t<decltype(block)>::for_each_parameter(block, visit);
+  for (auto& memory : self.memories)
+    if (memory) std::remove_cvref_t<decltype(*memory)>::for_each_parameter(*memory, visit);
   visit(self.norm);
   if (!self.config().tie_word_embeddings) visit(self.lm_head);
   for (auto& module : self.mtp)
@@ -73,7 +77,7 @@ template <class Real>
 void Model<Real>::initialize(uint64_t seed) {
   for_each_parameter([&](Parameter<Real>& p) {
     if (is_router_bias(p.name)) {
-      p.value.zero();
+      std::fill(p.value.begin(), p.value.end(), Real(Router<Real>::initial_bias(config_)));
     } else if (p.is_vector) {
       std::fill(p.value.begin(), p.value.end(), Real(1));
     } else {
@@ -111,7 +115,7 @@ void Model<Real>::allocate_gradients() {
 
 template <class Real>
 void Model<Real>::zero_gradients() {
-  for_each_parameter([](Parameter<Real>& p) { p.grad.zero(); });
+  for_each_parameter([](Parameter<Real>& p) { p.zero_gradient(); });
 }
 
 template <class Real>
@@ -156,6 +160,7 @@ void Model<Real>::forward(const Batch& batch) {
   embed(batch, 0, x);
   for (int l = 0; l < L; ++l) {
     Real* next = x_[l + 1].room(N, D);
+    if (memories[l]) memories[l]->forward(batch.tokens.data(), T + P, x, B, T);
     layers[l].forward(x, next, B, T, rope_);
     x_[l].keep(kept_stream_of(layers[l]));
     x = next;
@@ -178,6 +183,8 @@ void Model<Real>::count_activations() {
   for (const auto* streams : {&x_, &embedding_, &h_})
     for (const auto& stream : *streams) activation_bytes_(stream);
   for (const auto& block : layers) block.saved.for_each(activation_bytes_);
+  for (const auto& memory : memories)
+    if (memory) memory->saved.for_each(activation_bytes_);
   for (const auto& module : mtp) {
     module.saved.for_each(activation_bytes_);
     module.block.saved.for_each(activation_bytes_);
@@ -207,6 +214,7 @@ LossSums Model<Real>::forward_backward(const Batch& batch, double main_weight, d
   for (int l = config_.num_hidden_layers - 1; l >= 0; --l) {
     layers[l].backward(x_[l].numbers(), dh[0].data(), batch.B, batch.T, rope_);
     x_[l].drop();
+    if (memories[l]) memories[l]->backward(dh[0].data(), batch.B * batch.T);
   }
   embed_backward(batch, 0, dh[0]);
   return sums;
@@ -307,24 +315,44 @@ void Model<Real>::logits(const Batch& batch, int depth, Buffer<Real>& out) {
 }
 
 template <class Real>
+template <class Visit>
+void Model<Real>::for_each_router(Visit&& visit) {
+  for (auto& block : layers)
+    if (block.moe) visit(*block.moe, block.saved.moe.router);
+  for (auto& module : mtp)
+    if (module.block.moe) visit(*module.block.moe, module.block.saved.moe.router);
+}
+
+template <class Real>
 std::vector<RouterStatistics<Real>> Model<Real>::routers() {
   std::vector<RouterStatistics<Real>> out;
-  const auto add = [&](Block<Real>& block) {
-    if (block.moe)
-      out.push_back({&block.moe->router.bias, &block.moe->load, &block.saved.moe.router.scores});
-  };
-  for (auto& block : layers) add(block);
-  for (auto& module : mtp) add(module.block);
+  for_each_router([&](Moe<Real>& moe, typename Router<Real>::Saved& saved) {
+    out.push_back({&moe.router.bias, &moe.load, &saved.scores, &moe.tokens});
+  });
   return out;
 }
 
 template <class Real>
 void Model<Real>::clear_router_loads() {
-  const auto clear = [](Block<Real>& block) {
-    if (block.moe) std::fill(block.moe->load.begin(), block.moe->load.end(), 0);
-  };
-  for (auto& block : layers) clear(block);
-  for (auto& module : mtp) clear(module.block);
+  for_each_router([](Moe<Real>& moe, typename Router<Real>::Saved&) {
+    std::fill(moe.load.begin(), moe.load.end(), 0);
+    moe.tokens = 0;
+  });
+}
+
+template <class Real>
+void Model<Real>::set_balance_loss(const BalanceLoss& loss) {
+  for_each_router(
+      [&](Moe<Real>& moe, typename Router<Real>::Saved&) { moe.router.balance = loss; });
+}
+
+template <class Real>
+double Model<Real>::balance_loss() {
+  double sum = 0;
+  for_each_router([&](Moe<Real>& moe, typename Router<Real>::Saved& saved) {
+    sum += moe.router.loss_of(saved, int(saved.count.size()));
+  });
+  return sum;
 }
 
 template class Model<float>;

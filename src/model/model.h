@@ -10,11 +10,13 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "model/block.h"
 #include "model/config.h"
 #include "model/mtp.h"
+#include "model/ngram_memory.h"
 #include "model/parameter.h"
 #include "model/precision.h"
 #include "model/rope.h"
@@ -47,6 +49,7 @@ struct RouterStatistics {
   Parameter<Real>* bias;             // e_score_correction_bias [E]
   const std::vector<int64_t>* load;  // [E] tokens sent to each expert, summed since the last clear
   const Buffer<Real>* scores;        // [N, E] of the last forward pass
+  const int64_t* tokens = nullptr;   // routed, summed since the last clear
 };
 
 template <class Real>
@@ -86,12 +89,18 @@ class Model {
   // logits [B, T, V] of the main model (depth 0) or of module `depth`; for tests and small inputs.
   void logits(const Batch& batch, int depth, Buffer<Real>& out);
 
+  // Every router's loss joins the gradients of forward_backward, not the sums that it returns.
+  void set_balance_loss(const BalanceLoss& loss);
+  // Summed over the routers, for the last batch.
+  double balance_loss();
+
   std::vector<RouterStatistics<Real>> routers();
   void clear_router_loads();
 
   // Parts, for the decoding engine and the tests.
   Parameter<Real> embed_tokens;
   std::vector<Block<Real>> layers;
+  std::vector<std::optional<NgramMemory<Real>>> memories;  // before the layer, where there is one
   Parameter<Real> norm;
   Parameter<Real> lm_head;  // empty when tied
   std::vector<Mtp<Real>> mtp;
@@ -101,6 +110,8 @@ class Model {
   const Rope<Real>& rope() const { return rope_; }
 
  private:
+  template <class Visit>
+  void for_each_router(Visit&& visit);
   void check(const Batch& batch) const;
   void embed(const Batch& batch, int shift, Real* out) const;
   void embed_backward(const Batch& batch, int shift, const Buffer<Real>& dx);
@@ -120,7 +131,7 @@ class Model {
   ModelConfig config_;
   Rope<Real> rope_;
   // The last forward pass, kept for the backward pass.
-  // [L+1] of [N,D]: the input of each block, then the trunk's output
+  // [L+1] of [N,D]: the input of each block (a memory's rows added), then the trunk's output
   std::vector<SavedActivation<Real>> x_;
   std::vector<SavedActivation<Real>> embedding_;  // [P] of [N,D]: of the tokens p places ahead
   std::vector<SavedActivation<Real>> h_;          // [P] of [N,D]: the modules' outputs

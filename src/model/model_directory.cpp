@@ -51,9 +51,9 @@ StoredBytes stored_bytes(const fs::path& model) {
     sum.all += double(bytes);
     if (is_prediction_module(name, config.num_hidden_layers)) return;
     if (embedding && !config.tie_word_embeddings) return;
+    if (name.ends_with("ngram_memory.embed.weight")) return;  // a few rows
     sum.per_token +=
-        double(bytes) *
-        (expert ? double(config.num_experts_per_tok) / double(config.n_routed_experts) : 1);
+        double(bytes) * (expert ? config.mean_experts() / double(config.n_routed_experts) : 1);
   };
   if (is_gguf(model)) {
     const Gguf file(model);

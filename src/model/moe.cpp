@@ -15,7 +15,7 @@ Moe<Real>::Moe(const ModelConfig& config, const std::string& prefix)
       load(config.n_routed_experts, 0),
       D_(config.hidden_size),
       E_(config.n_routed_experts),
-      K_(config.num_experts_per_tok),
+      M_(config.max_experts()),
       F_(config.moe_intermediate_size) {
   for (int e = 0; e < E_; ++e)
     experts.emplace_back(prefix + "experts." + std::to_string(e) + ".", D_, F_);
@@ -24,21 +24,24 @@ Moe<Real>::Moe(const ModelConfig& config, const std::string& prefix)
 }
 
 template <class Real>
-void Moe<Real>::dispatch(const Buffer<int>& chosen, int N, Dispatch& d) const {
+void Moe<Real>::dispatch(const typename Router<Real>::Saved& routed, int N, Dispatch& d) const {
+  const auto for_each_choice = [&](auto&& visit) {
+    for (int n = 0; n < N; ++n)
+      for (int k = 0; k < routed.count[n]; ++k) visit(n, k, routed.chosen[int64_t(n) * M_ + k]);
+  };
   d.first.assign(E_ + 1, 0);
-  d.token.resize(int64_t(N) * K_);
-  d.choice.resize(int64_t(N) * K_);
-  d.slot.resize(int64_t(N) * K_);
-  for (const int e : chosen) ++d.first[e + 1];
+  for_each_choice([&](int, int, int e) { ++d.first[e + 1]; });
   for (int e = 0; e < E_; ++e) d.first[e + 1] += d.first[e];
+  d.token.resize(d.slots());
+  d.choice.resize(d.slots());
+  d.slot.resize(int64_t(N) * M_);
   std::vector<int> next(d.first.begin(), d.first.end() - 1);
-  for (int n = 0; n < N; ++n)
-    for (int k = 0; k < K_; ++k) {
-      const int slot = next[chosen[int64_t(n) * K_ + k]]++;
-      d.token[slot] = n;
-      d.choice[slot] = k;
-      d.slot[int64_t(n) * K_ + k] = slot;
-    }
+  for_each_choice([&](int n, int k, int e) {
+    const int slot = next[e]++;
+    d.token[slot] = n;
+    d.choice[slot] = k;
+    d.slot[int64_t(n) * M_ + k] = slot;
+  });
 }
 
 namespace {
@@ -54,11 +57,12 @@ void gather(const Real* x, const int* token, Real* rows, int count, int D) {
 template <class Real>
 void Moe<Real>::forward(const Real* x, Real* y, int N, Saved& s) {
   router.forward(x, N, s.router);
-  dispatch(s.router.chosen, N, s.dispatch);
+  dispatch(s.router, N, s.dispatch);
   const Dispatch& d = s.dispatch;
   for (int e = 0; e < E_; ++e) load[e] += d.first[e + 1] - d.first[e];
+  tokens += N;
 
-  const int64_t slots = int64_t(N) * K_;
+  const int64_t slots = d.slots();
   Real *all_a = s.a.room(slots, F_), *all_b = s.b.room(slots, F_);
   Buffer<Real> out(slots * D_);  // each slot's FFN(x)
   parallel_for(E_, [&](int64_t e) {
@@ -79,9 +83,10 @@ void Moe<Real>::forward(const Real* x, Real* y, int N, Saved& s) {
   s.a.keep(kept_inputs(experts[0].down_proj));
   s.b.keep(kept_inputs(experts[0].down_proj));
   parallel_ranges(N, 64, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin * K_; i < end * K_; ++i)
-      kernels<Real>().axpy(s.router.weights[i], out.data() + int64_t(d.slot[i]) * D_,
-                           y + i / K_ * D_, D_);
+    for (int64_t n = begin; n < end; ++n)
+      for (int64_t i = n * M_; i < n * M_ + s.router.count[n]; ++i)
+        kernels<Real>().axpy(s.router.weights[i], out.data() + int64_t(d.slot[i]) * D_, y + n * D_,
+                             D_);
   });
   if (has_shared) shared_experts.forward(x, y, N, s.shared);
 }
@@ -91,8 +96,7 @@ void Moe<Real>::backward(const Real* dy, const Real* x, Real* dx, int N, Saved& 
   if (has_shared) shared_experts.backward(dy, x, dx, N, s.shared);
 
   const Dispatch& d = s.dispatch;
-  const int64_t slots = int64_t(N) * K_;
-  Buffer<Real> dxs(slots * D_), dweights(slots);
+  Buffer<Real> dxs(int64_t(d.slots()) * D_), dweights(int64_t(N) * M_);
   Real *all_a = s.a.numbers(), *all_b = s.b.numbers();
   parallel_for(E_, [&](int64_t e) {
     const int first = d.first[e], rows = d.first[e + 1] - first;
@@ -114,7 +118,7 @@ void Moe<Real>::backward(const Real* dy, const Real* x, Real* dx, int N, Saved& 
     linear_backward_input(dys.data(), expert.down_proj, dh.data(), rows, Write::kReplace);
     kernels<Real>().swiglu(a, b, h.data(), size);
     for (int i = 0; i < rows; ++i) {
-      const int64_t pair = int64_t(d.token[first + i]) * K_ + d.choice[first + i];
+      const int64_t pair = int64_t(d.token[first + i]) * M_ + d.choice[first + i];
       const Real w = s.router.weights[pair];
       Real* h_i = h.data() + int64_t(i) * F_;
       Real* dh_i = dh.data() + int64_t(i) * F_;
@@ -132,8 +136,9 @@ void Moe<Real>::backward(const Real* dy, const Real* x, Real* dx, int N, Saved& 
   s.a.drop();
   s.b.drop();
   parallel_ranges(N, 64, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin * K_; i < end * K_; ++i)
-      kernels<Real>().axpy(Real(1), dxs.data() + int64_t(d.slot[i]) * D_, dx + i / K_ * D_, D_);
+    for (int64_t n = begin; n < end; ++n)
+      for (int64_t i = n * M_; i < n * M_ + s.router.count[n]; ++i)
+        kernels<Real>().axpy(Real(1), dxs.data() + int64_t(d.slot[i]) * D_, dx + n * D_, D_);
   });
   router.backward(dweights.data(), x, dx, N, s.router);
 }

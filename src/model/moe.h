@@ -17,18 +17,19 @@ namespace shenhong {
 template <class Real>
 class Moe {
  public:
-  // The N·K (token, choice) pairs sorted by expert, then by token: a "slot" is a place in that
-  // order.
+  // The S (token, choice) pairs sorted by expert, then by token: a "slot" is a place in that order.
+  // A token has M choices at most: M = K and S = N·K under top-K.
   struct Dispatch {
     std::vector<int> first;  // [E+1]: expert e owns slots first[e] .. first[e+1]-1
-    Buffer<int> token;       // [N·K]: a slot's token
-    Buffer<int> choice;      // [N·K]: which of the token's K choices it is
-    Buffer<int> slot;        // [N,K]: the inverse
+    Buffer<int> token;       // [S]: a slot's token
+    Buffer<int> choice;      // [S]: which of the token's choices it is
+    Buffer<int> slot;        // [N,M]: the inverse
+    int slots() const { return first.back(); }
   };
   struct Saved {
     typename Router<Real>::Saved router;
     Dispatch dispatch;
-    SavedActivation<Real> a, b;  // [N·K, F] in slot order, as in Mlp
+    SavedActivation<Real> a, b;  // [S, F] in slot order, as in Mlp
     typename Mlp<Real>::Saved shared;
 
     template <class Visit>
@@ -44,7 +45,7 @@ class Moe {
   Moe() = default;
   Moe(const ModelConfig& config, const std::string& prefix);
 
-  // x [N,D] -> adds to y [N,D]; counts the tokens of each expert into `load`
+  // x [N,D] -> adds to y [N,D]; counts into `load` and `tokens`
   void forward(const Real* x, Real* y, int N, Saved& s);
   // dy [N,D] -> adds to dx [N,D] and to all gradients; overwrites parts of s
   void backward(const Real* dy, const Real* x, Real* dx, int N, Saved& s);
@@ -61,11 +62,12 @@ class Moe {
   std::vector<Mlp<Real>> experts;  // E
   Mlp<Real> shared_experts;        // n_shared_experts side by side
   bool has_shared = false;
-  std::vector<int64_t> load;  // [E] since the last clear
+  std::vector<int64_t> load;  // [E] tokens sent to each expert since the last clear
+  int64_t tokens = 0;         // all tokens since then
 
  private:
-  void dispatch(const Buffer<int>& chosen, int N, Dispatch& d) const;
-  int D_ = 0, E_ = 0, K_ = 0, F_ = 0;
+  void dispatch(const typename Router<Real>::Saved& routed, int N, Dispatch& d) const;
+  int D_ = 0, E_ = 0, M_ = 0, F_ = 0;
 };
 
 }  // namespace shenhong

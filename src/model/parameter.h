@@ -1,7 +1,10 @@
 // One tensor of the model under its published name, with its gradient while training.
 #pragma once
 
+#include <algorithm>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "core/buffer.h"
 #include "model/precision.h"
@@ -17,6 +20,11 @@ struct Parameter {
   Buffer<Real> grad;                       // empty outside training; backward passes add to it
   const Arithmetic* arithmetic = nullptr;  // of its products; nullptr: plain Real
 
+  // A large table of which a step reads few rows: only `touched` rows hold a gradient, in ascending
+  // order, all others are zero and cost nothing.
+  bool row_sparse = false;
+  std::vector<int> touched;
+
   Parameter() = default;
   static Parameter matrix(std::string name, int rows, int cols) {
     return Parameter(std::move(name), rows, cols, false);
@@ -28,6 +36,17 @@ struct Parameter {
   int64_t size() const { return int64_t(rows) * cols; }
   const Real* w() const { return value.data(); }
   Real* dw() { return grad.data(); }
+
+  void touch(std::span<const int> more) {
+    touched.insert(touched.end(), more.begin(), more.end());
+    std::sort(touched.begin(), touched.end());
+    touched.erase(std::unique(touched.begin(), touched.end()), touched.end());
+  }
+  void zero_gradient() {
+    if (!row_sparse) return grad.zero();
+    for (const int row : touched) std::fill_n(grad.data() + int64_t(row) * cols, cols, Real(0));
+    touched.clear();
+  }
 
  private:
   Parameter(std::string n, int r, int c, bool v)

@@ -134,7 +134,8 @@ const Arithmetic* Arithmetics::of(const std::string& name) const {
     return format == kF32 ? nullptr : known_.at(format).get();
   }
   const int layer = layer_of(name);
-  if (layer < 0 || name.ends_with("mlp.gate.weight")) return nullptr;
+  if (layer < 0 || name.ends_with("mlp.gate.weight") || name.ends_with("ngram_memory.embed.weight"))
+    return nullptr;
   if (known_.size() == 1) return known_.begin()->second.get();
   const int spared = (layers_ * kSparedPercent + 99) / 100;
   const bool last = layer >= layers_ - spared;

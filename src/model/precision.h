@@ -6,8 +6,8 @@
 //   weight gradient  dW = dyᵀ x   both in tiles along the tokens
 // An operand is put on the grid of its format and multiplied in float: exactly the numbers of a
 // product of codes with its partial sums promoted to float every tile, up to the order of
-// summation. Weights and gradients themselves stay float; embedding, head, router, norms and the
-// attention between its projections compute in float.
+// summation. Weights and gradients themselves stay float; embedding, tables of n-grams, head, router,
+// norms and the attention between its projections compute in float.
 #pragma once
 
 #include <cstdint>

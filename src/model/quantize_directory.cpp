@@ -158,6 +158,7 @@ NumberFormat format_of(Recipe recipe, const std::string& name, bool tied) {
   const bool embedding = has("embed_tokens"), head = has("lm_head") || has("shared_head.head");
   const bool heads = head || (embedding && tied);
   if (has("mlp.gate.")) return NumberFormat::kF32;
+  if (has("ngram_memory.")) return NumberFormat::kBF16;
   if (recipe == Recipe::kBF16 || (embedding && !heads)) return NumberFormat::kBF16;
   if (recipe == Recipe::kFP8) return heads ? NumberFormat::kBF16 : NumberFormat::kFP8;
   if (has("kv_b_proj")) return NumberFormat::kBF16;

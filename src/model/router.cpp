@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <numeric>
 
 #include "core/parallel.h"
@@ -14,6 +15,16 @@ namespace {
 constexpr double kTinySum = 1e-20;  // DeepSeek's guard of the normalising sum
 constexpr int64_t kTokens = 64;     // per work item
 
+// x with P(standard normal <= x) = p, by bisection.
+double normal_quantile(double p) {
+  double low = -10, high = 10;
+  for (int i = 0; i < 60; ++i) {
+    const double middle = (low + high) / 2;
+    (0.5 * std::erfc(-middle / std::numbers::sqrt2) < p ? low : high) = middle;
+  }
+  return low;
+}
+
 }  // namespace
 
 template <class Real>
@@ -23,6 +34,8 @@ Router<Real>::Router(const ModelConfig& config, const std::string& prefix)
       D_(config.hidden_size),
       E_(config.n_routed_experts),
       K_(config.num_experts_per_tok),
+      min_(config.min_experts()),
+      max_(config.max_experts()),
       n_group_(config.n_group),
       topk_group_(config.topk_group),
       softmax_(config.scoring_func == "softmax"),
@@ -30,7 +43,16 @@ Router<Real>::Router(const ModelConfig& config, const std::string& prefix)
       scale_(Real(config.routed_scaling_factor)) {}
 
 template <class Real>
-void Router<Real>::choose(const Real* scores, int* chosen, Real* weights) const {
+double Router<Real>::initial_bias(const ModelConfig& c) {
+  if (!c.by_threshold() || c.mean_experts() == c.n_routed_experts) return 0;
+  const double sigma = c.initializer_range * std::sqrt(double(c.hidden_size));
+  const double z = sigma * normal_quantile(1 - c.mean_experts() / double(c.n_routed_experts));
+  if (c.scoring_func == "softmax") return -std::exp(z - sigma * sigma / 2) / c.n_routed_experts;
+  return -1 / (1 + std::exp(-z));
+}
+
+template <class Real>
+int Router<Real>::choose(const Real* scores, int* chosen, Real* weights) const {
   thread_local std::vector<Real> biased, group_score;
   thread_local std::vector<int> order;
   biased.resize(E_);
@@ -60,19 +82,22 @@ void Router<Real>::choose(const Real* scores, int* chosen, Real* weights) const 
                   -std::numeric_limits<Real>::infinity());
   }
 
-  for (int k = 0; k < K_; ++k) {
+  int count = 0;
+  while (count < max_) {
     int best = 0;
     for (int e = 1; e < E_; ++e)
       if (biased[e] > biased[best]) best = e;
-    chosen[k] = best;
+    if (count >= min_ && !(biased[best] > 0)) break;  // with min = max = K this never ends it early
+    chosen[count++] = best;
     biased[best] = -std::numeric_limits<Real>::infinity();
   }
   Real sum = 1;
   if (normalise_) {
     sum = Real(kTinySum);
-    for (int k = 0; k < K_; ++k) sum += scores[chosen[k]];
+    for (int k = 0; k < count; ++k) sum += scores[chosen[k]];
   }
-  for (int k = 0; k < K_; ++k) weights[k] = scale_ * scores[chosen[k]] / sum;
+  for (int k = 0; k < count; ++k) weights[k] = scale_ * scores[chosen[k]] / sum;
+  return count;
 }
 
 template <class Real>
@@ -84,8 +109,10 @@ void Router<Real>::forward(const Real* x, int N, Saved& s) const {
 
 template <class Real>
 void Router<Real>::route(int N, Saved& s) const {
-  s.chosen.resize(int64_t(N) * K_);
-  s.weights.resize(int64_t(N) * K_);
+  const int M = width();
+  s.count.resize(N);
+  s.chosen.resize(int64_t(N) * M);
+  s.weights.resize(int64_t(N) * M);
   parallel_ranges(N, kTokens, [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
       Real* row = s.scores.data() + n * E_;
@@ -94,32 +121,41 @@ void Router<Real>::route(int N, Saved& s) const {
       } else {
         for (int e = 0; e < E_; ++e) row[e] = Real(1) / (Real(1) + std::exp(-row[e]));
       }
-      choose(row, s.chosen.data() + n * K_, s.weights.data() + n * K_);
+      s.count[n] = choose(row, s.chosen.data() + n * M, s.weights.data() + n * M);
     }
   });
 }
 
 template <class Real>
 void Router<Real>::backward(const Real* dweights, const Real* x, Real* dx, int N, const Saved& s) {
-  Buffer<Real> dz;
+  const int M = width();
+  Buffer<Real> dz;  // the gradient by the scores, then by z
   dz.resize_zero(int64_t(N) * E_);
   parallel_ranges(N, kTokens, [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
       const Real* score = s.scores.data() + n * E_;
-      const int* chosen = s.chosen.data() + n * K_;
-      const Real* w = s.weights.data() + n * K_;
-      const Real* dw = dweights + n * K_;
+      const int* chosen = s.chosen.data() + n * M;
+      const Real* w = s.weights.data() + n * M;
+      const Real* dw = dweights + n * M;
       Real* d = dz.data() + n * E_;
       // w_k = ρ s_k / S, S = Σ s  ->  ds_k = (ρ dw_k - Σ_j w_j dw_j) / S;  without the norm ds_k =
       // ρ dw_k
+      const int count = s.count[n];
       Real sum = normalise_ ? Real(kTinySum) : Real(1), mean = 0;
       if (normalise_)
-        for (int k = 0; k < K_; ++k) sum += score[chosen[k]], mean += w[k] * dw[k];
-      for (int k = 0; k < K_; ++k) d[chosen[k]] = (scale_ * dw[k] - mean) / sum;
+        for (int k = 0; k < count; ++k) sum += score[chosen[k]], mean += w[k] * dw[k];
+      for (int k = 0; k < count; ++k) d[chosen[k]] = (scale_ * dw[k] - mean) / sum;
+    }
+  });
+  if (balance.weight > 0) balance_loss<Real>(s.scores.data(), N, E_, K_, balance, dz.data());
+  parallel_ranges(N, kTokens, [&](int64_t begin, int64_t end) {
+    for (int64_t n = begin; n < end; ++n) {
+      const Real* score = s.scores.data() + n * E_;
+      Real* d = dz.data() + n * E_;
       if (softmax_) {
         kernels<Real>().softmax_backward(score, d, Real(1), E_);
       } else {
-        for (int k = 0; k < K_; ++k) d[chosen[k]] *= score[chosen[k]] * (1 - score[chosen[k]]);
+        for (int e = 0; e < E_; ++e) d[e] *= score[e] * (1 - score[e]);
       }
     }
   });

@@ -11,6 +11,8 @@
 namespace shenhong {
 namespace {
 
+constexpr float kThresholdDecay = 0.9f;  // of the average that the thresholds are
+
 // The (rank+1)-th largest; reorders `values`.
 float descending(std::vector<float>& values, int64_t rank) {
   const auto at = values.begin() + rank;
@@ -18,16 +20,47 @@ float descending(std::vector<float>& values, int64_t rank) {
   return *at;
 }
 
+// Between the largest ones as if they were continuous: position 2.5 lies between the second and the
+// third; reorders `values`.
+float descending_at(std::vector<float>& values, double position) {
+  const double last = double(values.size()) - 1, at = std::clamp(position - 1, 0.0, last);
+  const int64_t rank = int64_t(at);
+  const float high = descending(values, rank);
+  if (double(rank) == at) return high;
+  const float low = *std::max_element(values.begin() + rank + 1, values.end());
+  return high + float(at - double(rank)) * (low - high);
+}
+
 double mean_load(const std::vector<int64_t>& load) {
   return double(std::accumulate(load.begin(), load.end(), int64_t(0))) / double(load.size());
 }
 
-void update_by_sign(const RouterStatistics<float>& router, double speed, bool center) {
+// Prices and thresholds can move together for long, one up, the others down, with no choice changed
+// but at the caps. One shift of all thresholds that gives `mean` experts goes that way at once:
+// only the experts from rank `fewest` to `most` of a token's margins are open.
+void shift_to_mean(const float* s, int64_t N, double mean, int fewest, int most,
+                   std::vector<float>& beta) {
+  const int64_t E = int64_t(beta.size()), places = most - fewest;
+  std::vector<float> margins(size_t(N * places));
+  parallel_ranges(N, 512, [&](int64_t begin, int64_t end) {
+    std::vector<float> row(E);
+    for (int64_t t = begin; t < end; ++t) {
+      for (int64_t i = 0; i < E; ++i) row[i] = s[t * E + i] - beta[i];
+      std::partial_sort(row.begin(), row.begin() + most, row.end(), std::greater<>());
+      std::copy_n(row.begin() + fewest, places, margins.begin() + t * places);
+    }
+  });
+  const float shift = descending_at(margins, double(N) * (mean - fewest) + 0.5);
+  for (float& b : beta) b += shift;
+}
+
+// `wanted` is the load that an expert should have.
+void update_by_sign(const RouterStatistics<float>& router, double wanted, double speed,
+                    bool center) {
   const std::vector<int64_t>& load = *router.load;
-  const double mean = mean_load(load);
   std::vector<int> sign(load.size());
   for (size_t i = 0; i < load.size(); ++i)
-    sign[i] = (double(load[i]) < mean) - (double(load[i]) > mean);
+    sign[i] = (double(load[i]) < wanted) - (double(load[i]) > wanted);
   const double mean_sign = std::accumulate(sign.begin(), sign.end(), 0.0) / double(sign.size());
   for (size_t i = 0; i < load.size(); ++i)
     router.bias->value[i] += float(speed * (sign[i] - (center ? mean_sign : 0)));
@@ -36,14 +69,41 @@ void update_by_sign(const RouterStatistics<float>& router, double speed, bool ce
 }  // namespace
 
 void BalanceConfig::validate(const std::string& where, const ModelConfig& model) const {
-  SH_CHECK(method == "quantile" || method == "sign" || method == "none", kUsage,
-           "{}: method = '{}': want quantile, sign or none", where, method);
+  const bool by_bias = method == "quantile" || method == "sign",
+             by_loss = method == "sequence" || method == "auxiliary";
+  SH_CHECK(by_bias || by_loss || method == "none", kUsage,
+           "{}: method = '{}': want quantile, sign, sequence, auxiliary or none", where, method);
   SH_CHECK(speed >= 0 && std::isfinite(speed), kUsage, "{}: speed = {}: want 0 or more", where,
            speed);
+  SH_CHECK(alpha >= 0 && std::isfinite(alpha), kUsage, "{}: alpha = {}: want 0 or more", where,
+           alpha);
+  SH_CHECK(!by_loss || alpha > 0, kUsage,
+           "{}: method = '{}' balances by its loss alone, and alpha = 0 is none; usual are 1e-4 "
+           "(sequence) and 1e-2 (auxiliary)",
+           where, method);
+  SH_CHECK(method != "none" || alpha == 0, kUsage,
+           "{}: alpha = {} is the weight of a loss, and method = 'none' has none; want method = "
+           "'sequence'",
+           where, alpha);
   SH_CHECK(method != "quantile" || model.topk_group == model.n_group, kUsage,
            "{}: method = 'quantile' balances experts one by one, and the model chooses {} of {} "
            "groups first; want sign",
            where, model.topk_group, model.n_group);
+  if (!model.by_threshold()) return;
+  SH_CHECK(!by_loss, kUsage,
+           "{}: method = '{}' moves no thresholds, and the model routes by threshold: the mean "
+           "number of experts would drift; want quantile",
+           where, method);
+  SH_CHECK(method != "sign" || !center, kUsage,
+           "{}: center = true takes off the change that keeps the mean number of experts, and the "
+           "model routes by threshold; want center = false",
+           where);
+}
+
+BalanceLoss Balancer::loss(int batch, int micro_batch, int seq_len) const {
+  if (config_.method == "auxiliary")
+    return {.weight = config_.alpha * micro_batch / batch, .scope = 0};
+  return {.weight = config_.alpha / batch, .scope = seq_len};
 }
 
 void Balancer::observe(const Routers& routers) {
@@ -57,13 +117,21 @@ void Balancer::observe_quantiles(const RouterStatistics<float>& router, Layer& l
   // The paper does one sweep a step; a second one, at no more data, halves the steps from a skewed
   // start (64 experts, top 6: one step instead of two).
   constexpr int kSweeps = 2;
-  const int64_t E = router.bias->size(), N = router.scores->size() / E, K = experts_per_token_;
-  if (K >= E || N == 0) return;
+  const int64_t E = router.bias->size(), N = router.scores->size() / E;
+  if (mean_experts_ >= double(E) || N == 0) return;
   const float* s = router.scores->data();
 
   // Not finite is the loss guard's matter; order statistics of it would mean nothing.
   if (!std::all_of(s, s + N * E, [](float x) { return std::isfinite(x); })) return;
 
+  // α of a token: what its experts' margins s - β must pass.
+  const auto price_of = [&](std::vector<float>& margins) {
+    if (min_experts_ == max_experts_) return descending(margins, max_experts_);
+    if (max_experts_ < E)
+      if (const float high = descending(margins, max_experts_); high > 0) return high;
+    if (min_experts_ == 0 || descending(margins, min_experts_ - 1) > 0) return 0.f;
+    return descending(margins, min_experts_);
+  };
   Buffer<float> alpha(N);
   std::vector<float> beta(E);
   for (int64_t i = 0; i < E; ++i) beta[i] = -router.bias->value[i];
@@ -72,15 +140,20 @@ void Balancer::observe_quantiles(const RouterStatistics<float>& router, Layer& l
       std::vector<float> row(E);
       for (int64_t t = item * kTokens; t < std::min(N, (item + 1) * kTokens); ++t) {
         for (int64_t i = 0; i < E; ++i) row[i] = s[t * E + i] - beta[i];
-        alpha[t] = descending(row, K);
+        alpha[t] = price_of(row);
       }
     });
     parallel_for(E, [&](int64_t i) {
       std::vector<float> column(N);
       for (int64_t t = 0; t < N; ++t) column[t] = s[t * E + i] - alpha[t];
-      beta[i] = descending(column, N * K / E);
+      // Fresh tokens pass the p-th largest of N with probability p / (N+1).
+      const double share = mean_experts_ / double(E);
+      beta[i] = by_threshold_ ? descending_at(column, double(N + 1) * share)
+                              : descending(column, int64_t(double(N) * share));
     });
   }
+  if (by_threshold_ && min_experts_ < max_experts_)
+    shift_to_mean(s, N, mean_experts_, min_experts_, max_experts_, beta);
   layer.bias_sum.resize(E);
   for (int64_t i = 0; i < E; ++i) layer.bias_sum[i] -= double(beta[i]);
   ++layer.micro_batches;
@@ -88,11 +161,19 @@ void Balancer::observe_quantiles(const RouterStatistics<float>& router, Layer& l
 
 void Balancer::update(const Routers& routers) {
   if (config_.method == "sign")
-    for (const auto& router : routers) update_by_sign(router, config_.speed, config_.center);
+    for (const auto& router : routers)
+      update_by_sign(router,
+                     by_threshold_
+                         ? double(*router.tokens) * mean_experts_ / double(router.load->size())
+                         : mean_load(*router.load),
+                     config_.speed, config_.center);
   for (size_t i = 0; i < layers_.size(); ++i) {
     if (layers_[i].micro_batches == 0) continue;
-    for (size_t e = 0; e < layers_[i].bias_sum.size(); ++e)
-      routers[i].bias->value[e] = float(layers_[i].bias_sum[e] / layers_[i].micro_batches);
+    for (size_t e = 0; e < layers_[i].bias_sum.size(); ++e) {
+      float& bias = routers[i].bias->value[e];
+      const float now = float(layers_[i].bias_sum[e] / layers_[i].micro_batches);
+      bias = by_threshold_ ? kThresholdDecay * bias + (1 - kThresholdDecay) * now : now;
+    }
   }
   layers_.clear();
 }
@@ -105,6 +186,15 @@ std::vector<double> max_violation(const Balancer::Routers& routers) {
     out.push_back(mean > 0 ? double(largest) / mean - 1 : 0);
   }
   return out;
+}
+
+double mean_experts(const Balancer::Routers& routers) {
+  double chosen = 0, tokens = 0;
+  for (const auto& router : routers) {
+    chosen += std::accumulate(router.load->begin(), router.load->end(), 0.0);
+    tokens += double(*router.tokens);
+  }
+  return tokens > 0 ? chosen / tokens : 0;
 }
 
 }  // namespace shenhong

@@ -52,6 +52,11 @@ Optimizer::Optimizer(const OptimizerConfig& config,
   for (Parameter<float>* parameter : parameters) {
     if (belongs_to_balancer(*parameter)) continue;
     SH_ASSERT(parameter->grad.size() == parameter->size());
+    if (parameter->row_sparse) {
+      const Moments zeros(parameter->size(), bf16_moments);
+      sparse_.push_back({parameter, zeros, zeros, {parameter->rows, false}});
+      continue;
+    }
     if (config.method == "muon" && is_hidden_matrix(*parameter)) {
       muon_.push_back({parameter, {parameter->size(), bf16_moments}});
       continue;
@@ -82,6 +87,11 @@ double Optimizer::gradient_norm() const {
   });
   double total = 0;
   for (const double sum : sums) total += sum;
+  for (const SparseSlot& slot : sparse_) {
+    const Parameter<float>& p = *slot.parameter;
+    for (const int row : p.touched)
+      total += kernels<float>().sum_squares(p.grad.data() + int64_t(row) * p.cols, p.cols);
+  }
   return std::sqrt(total);
 }
 
@@ -97,6 +107,7 @@ void Optimizer::step(double lr, double gradient_scale) {
     else
       adamw(chunks_[i - muon_.size()], lr, gradient_scale);
   });
+  for (SparseSlot& slot : sparse_) sparse_adamw(slot, lr, gradient_scale);
 }
 
 void Optimizer::adamw(const Chunk& chunk, double lr, double gradient_scale) {
@@ -116,6 +127,33 @@ void Optimizer::adamw(const Chunk& chunk, double lr, double gradient_scale) {
                          slot.parameter->grad.data() + chunk.begin, m, v, step, chunk.size);
   slot.exp_avg.put_back(chunk.begin, chunk.size, m);
   slot.exp_avg_sq.put_back(chunk.begin, chunk.size, v);
+}
+
+void Optimizer::sparse_adamw(SparseSlot& slot, double lr, double gradient_scale) {
+  constexpr int64_t kRows = 512;  // per work item
+  Parameter<float>& p = *slot.parameter;
+  const std::span<float> row_updates = slot.row_updates.floats();
+  parallel_ranges(int64_t(p.touched.size()), kRows, [&](int64_t begin, int64_t end) {
+    thread_local Buffer<float> room_m, room_v;
+    for (int64_t i = begin; i < end; ++i) {
+      const int row = p.touched[size_t(i)];
+      const int64_t at = int64_t(row) * p.cols;
+      const double updates = double(++row_updates[size_t(row)]);
+      const AdamWStep step = {.lr = lr,
+                              .beta1 = config_.beta1,
+                              .beta2 = config_.beta2,
+                              .eps = config_.eps,
+                              .weight_decay = 0,
+                              .correction1 = 1 - std::pow(config_.beta1, updates),
+                              .correction2 = 1 - std::pow(config_.beta2, updates),
+                              .gradient_scale = gradient_scale};
+      float* m = slot.exp_avg.take(at, p.cols, room_m);
+      float* v = slot.exp_avg_sq.take(at, p.cols, room_v);
+      kernels<float>().adamw(p.value.data() + at, p.grad.data() + at, m, v, step, p.cols);
+      slot.exp_avg.put_back(at, p.cols, m);
+      slot.exp_avg_sq.put_back(at, p.cols, v);
+    }
+  });
 }
 
 // M = μM + G;  G' = G + μM;  W = W(1 - ηλ) - η · 0.2·sqrt(max(m,n)) · orthogonalised G'.
@@ -143,6 +181,11 @@ void Optimizer::for_each_state(const std::function<void(const std::string&, Mome
   for (Slot& slot : adamw_) {
     visit(slot.parameter->name + ".exp_avg", slot.exp_avg);
     visit(slot.parameter->name + ".exp_avg_sq", slot.exp_avg_sq);
+  }
+  for (SparseSlot& slot : sparse_) {
+    visit(slot.parameter->name + ".exp_avg", slot.exp_avg);
+    visit(slot.parameter->name + ".exp_avg_sq", slot.exp_avg_sq);
+    visit(slot.parameter->name + ".row_updates", slot.row_updates);
   }
   for (MuonSlot& slot : muon_) visit(slot.parameter->name + ".momentum_buffer", slot.momentum);
 }

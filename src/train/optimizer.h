@@ -41,7 +41,10 @@ struct OptimizerConfig {
 
 // Muon moves every matrix that maps hidden values to hidden values; embedding, head, router gate
 // and vectors go to AdamW, with the same learning rate. Router biases belong to the balancer and
-// are left alone. Deterministic: the same bits on any number of threads.
+// are left alone. Tables with row-sparse gradients go to AdamW, too, but a row has its own clock: a
+// step in which nobody read it leaves its weights, its moments and its count of updates as they
+// are, nothing decays meanwhile, and the bias correction is by that count. Deterministic: the same
+// bits on any number of threads.
 class Optimizer {
  public:
   // The parameters outlive the optimizer; each has a gradient of its own size.
@@ -56,8 +59,9 @@ class Optimizer {
   // One update with gradient_scale · grad; weights are written, gradients left as they are.
   void step(double lr, double gradient_scale);
 
-  // Moments under "<parameter>.exp_avg", ".exp_avg_sq" (AdamW) and ".momentum_buffer" (Muon), in a
-  // fixed order, with the update count beside them: all that a checkpoint must hold.
+  // Moments under "<parameter>.exp_avg", ".exp_avg_sq" (AdamW), ".row_updates" beside them (of a
+  // row-sparse table) and ".momentum_buffer" (Muon), in a fixed order, with the update count beside
+  // them: all that a checkpoint must hold.
   void for_each_state(const std::function<void(const std::string& name, Moments& values)>& visit);
   Json to_json() const { return {{"updates", updates_}}; }
   // Error(kBadInput) on anything that to_json does not write.
@@ -67,6 +71,11 @@ class Optimizer {
   struct Slot {
     Parameter<float>* parameter;
     Moments exp_avg, exp_avg_sq;
+  };
+  struct SparseSlot {
+    Parameter<float>* parameter;
+    Moments exp_avg, exp_avg_sq;
+    Moments row_updates;  // [rows], floats: a bf16 ends counting at 256
   };
   struct MuonSlot {
     Parameter<float>* parameter;
@@ -79,11 +88,13 @@ class Optimizer {
     int64_t begin, size;
   };
   void adamw(const Chunk& chunk, double lr, double gradient_scale);
+  void sparse_adamw(SparseSlot& slot, double lr, double gradient_scale);
   void muon(MuonSlot& slot, double lr, double gradient_scale);
 
   OptimizerConfig config_;
   NewtonSchulz newton_schulz_;
   std::vector<Slot> adamw_;
+  std::vector<SparseSlot> sparse_;
   std::vector<MuonSlot> muon_;  // costliest first, so that threads finish together
   std::vector<Chunk> chunks_;
   int64_t updates_ = 0;

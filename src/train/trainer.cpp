@@ -120,9 +120,13 @@ Trainer::Trainer(const TrainConfig& config, Model<float>& model, Mixture mixture
       optimizer_((model.allocate_gradients(), config.optimizer),
                  learnt_parameters(model, modules_alone()),
                  has_bf16_moments(precision_named(config.precision, "recipe"))),
-      balancer_(config.balance, model.config().num_experts_per_tok),
+      balancer_(config.balance, model.config()),
       guard_(config.guard) {
   model_.set_precision(precision_named(config.precision, "recipe"), config.seed);
+  model_.set_balance_loss(balancer_.loss(config.batch, config.micro_batch, config.seq_len));
+  if (modules_alone())  // the others' is no loss of this run
+    for (Block<float>& block : model_.layers)
+      if (block.moe) block.moe->router.balance = {};
 }
 
 std::vector<RouterStatistics<float>> Trainer::routers() {
@@ -173,10 +177,12 @@ Trainer::StepResult Trainer::train_step() {
     const LossSums sums = modules_alone() ? model_.forward_backward_modules(batch, mtp_weight)
                                           : model_.forward_backward(batch, weight, mtp_weight);
     balancer_.observe(routers());
+    if (config_.balance.alpha > 0) result.balance_loss += model_.balance_loss();
     result.loss += sums.nats[0] * weight;
     for (int p = 1; p <= P; ++p) result.mtp_loss += sums.nats[p] * weight / P;
   }
   max_vio_ = max_violation(routers());
+  routed_.add(routers());
 
   result.lr = learning_rate(config_.schedule, step_, config_.steps);
   result.gradient_norm = optimizer_.gradient_norm();
@@ -191,6 +197,25 @@ Trainer::StepResult Trainer::train_step() {
   }
   ++step_;
   return result;
+}
+
+void RoutedTokens::add(const Balancer::Routers& routers) {
+  load.resize(routers.size());
+  tokens.resize(routers.size(), 0);
+  for (size_t i = 0; i < routers.size(); ++i) {
+    load[i].resize(routers[i].load->size(), 0);
+    for (size_t e = 0; e < load[i].size(); ++e) load[i][e] += (*routers[i].load)[e];
+    tokens[i] += *routers[i].tokens;
+  }
+}
+
+Json RoutedTokens::to_json() const {
+  Balancer::Routers all;
+  for (size_t i = 0; i < load.size(); ++i) all.push_back({nullptr, &load[i], nullptr, &tokens[i]});
+  const std::vector<double> layers = max_violation(all);
+  return {{"max_vio_global", layers.empty() ? 0 : *std::max_element(layers.begin(), layers.end())},
+          {"max_vio_layers", layers},
+          {"mean_experts", mean_experts(all)}};
 }
 
 // What the precision saves: activations of a micro-batch between forward and backward pass, and
@@ -212,6 +237,7 @@ Json Trainer::memory_line() {
 }
 
 void Trainer::validate() {
+  model_.clear_router_loads();
   validation_losses_ = validation_loss([&](const Batch& batch) { return model_.evaluate(batch); },
                                        model_.config().num_nextn_predict_layers, validation_,
                                        config_.validation_windows);
@@ -243,6 +269,11 @@ TrainOutcome Trainer::run(const std::atomic<bool>& stop) {
                  {"source", loss.source},
                  {"nats_per_token", loss.nats_per_token},
                  {"bits_per_byte", loss.bits_per_byte}});
+    RoutedTokens routed;
+    routed.add(model_.routers());
+    Json line = {{"kind", "routing"}, {"step", step_}};
+    line.update(routed.to_json());
+    log.write(line);
   };
 
   Progress progress("train", config_.steps);
@@ -276,18 +307,21 @@ TrainOutcome Trainer::run(const std::atomic<bool>& stop) {
       const double gflops = tokens_per_s * flop_per_token / 1e9;
       const double worst_vio =
           max_vio_.empty() ? 0 : *std::max_element(max_vio_.begin(), max_vio_.end());
-      log.write({{"kind", "train"},
-                 {"step", step_},
-                 {"tokens", step_ * tokens_per_step},
-                 {"loss", result.loss},
-                 {"mtp_loss", result.mtp_loss},
-                 {"lr", result.lr},
-                 {"gradient_norm", result.gradient_norm},
-                 {"max_vio", worst_vio},
-                 {"mean_experts", model_.config().num_experts_per_tok},
-                 {"tokens_per_s", tokens_per_s},
-                 {"gflops", gflops},
-                 {"share", gflops / ceiling}});
+      Json line = {{"kind", "train"},
+                   {"step", step_},
+                   {"tokens", step_ * tokens_per_step},
+                   {"loss", result.loss},
+                   {"mtp_loss", result.mtp_loss},
+                   {"lr", result.lr},
+                   {"gradient_norm", result.gradient_norm},
+                   {"max_vio", worst_vio},
+                   {"tokens_per_s", tokens_per_s},
+                   {"gflops", gflops},
+                   {"share", gflops / ceiling}};
+      if (config_.balance.alpha > 0) line["balance_loss"] = result.balance_loss;
+      line.update(routed_.to_json());
+      log.write(line);
+      routed_ = {};
       progress.update(
           step_,
           fmt::format("step {} loss {:.3f} lr {:.1e} norm {:.2f} MaxVio {:.2f} {:.0f} tokens/s "

@@ -86,6 +86,16 @@ std::vector<ValidationLoss> validation_loss(const std::function<LossSums(const B
                                             int mtp_depth, const std::vector<Windows>& sources,
                                             int64_t windows);
 
+// What the routers did over many batches: per layer the load of each expert, and the tokens.
+struct RoutedTokens {
+  std::vector<std::vector<int64_t>> load;  // [layers][E]
+  std::vector<int64_t> tokens;             // [layers]
+
+  void add(const Balancer::Routers& routers);
+  // {"max_vio_global": worst layer, "max_vio_layers": each, "mean_experts": over all layers}
+  Json to_json() const;
+};
+
 enum class TrainOutcome { kFinished, kInterrupted, kDiverged };
 
 class Trainer {
@@ -107,7 +117,7 @@ class Trainer {
 
  private:
   struct StepResult {
-    double loss = 0, mtp_loss = 0, gradient_norm = 0, lr = 0;
+    double loss = 0, mtp_loss = 0, balance_loss = 0, gradient_norm = 0, lr = 0;
     std::string skipped;  // why, or empty
     bool diverged = false;
   };
@@ -133,6 +143,7 @@ class Trainer {
   LossGuard guard_;
   int64_t step_ = 0;
   std::vector<double> max_vio_;  // of the last step, per layer
+  RoutedTokens routed_;          // since the last log line
   std::vector<ValidationLoss> validation_losses_;
   std::vector<std::string> notes_;
 };

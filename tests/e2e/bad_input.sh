@@ -51,6 +51,14 @@ head -c 100000 broken/model.safetensors >t && mv t broken/model.safetensors
 expect 3 "model.safetensors" "$shenhong" generate --model broken 你好
 
 "$shenhong" data recipes/nano.toml >/dev/null 2>&1
+sed 's/^batch = 8/batch = 65536/; s/^micro_batch = 8/micro_batch = 65536/' recipes/nano.toml >recipes/large.toml
+ln -s nano data/large
+expect 4 "recipes/large.toml [pretrain]: micro_batch = 65536 of batch = 65536 needs about" "$shenhong" train recipes/large.toml
+expect 4 "fits and needs" "$shenhong" train recipes/large.toml
+sed 's/^n_routed_experts = 8/&\nrouting = {max_experts = 3}/' recipes/nano.toml >recipes/form.toml
+expect 3 "routing.max_experts = 3: only with routing.method = 'threshold'" "$shenhong" train recipes/form.toml
+sed 's/^n_routed_experts = 8/&\nrouting = {method = "threshold"}/; s/^\[pretrain\]/&\nbalance = {method = "auxiliary", alpha = 1e-2}/' recipes/nano.toml >recipes/form.toml
+expect 2 "[pretrain].balance: method = 'auxiliary' moves no thresholds" "$shenhong" train recipes/form.toml
 shard=data/nano/poems/train-00000.tok
 head -c 1000 "$shard" >t && mv t "$shard"
 expect 3 "train-00000.tok" "$shenhong" train recipes/nano.toml

@@ -51,6 +51,21 @@ done
 cmp runs/nano/pretrain/weights/model.safetensors ../straight/runs/nano/pretrain/weights/model.safetensors ||
   die "the killed and resumed run ends with other weights than the straight one"
 
+# A form beyond DeepSeek-V3's trains, is decoded, quantised, and kept from other programs.
+cd .. && new_place beyond
+ln -s ../straight/data data
+sed -i '0,/^steps = [0-9]*/s//steps = 20/; s/^n_routed_experts = 8/&\nrouting = {method = "threshold", mean_experts = 1.5, max_experts = 3}\nngram_memory = {layers = [1], rows = 500}/' recipes/nano.toml
+"$shenhong" train recipes/nano.toml --json >loss.json 2>train.log || { tail -5 train.log; die "a model with thresholds and a memory did not train"; }
+weights=runs/nano/pretrain/weights
+cp data/nano/tokenizer.json "$weights"
+"$shenhong" info "$weights" | grep -q '1.5 on average per token (1 to 3, by threshold)' || die "info does not say how many experts"
+"$shenhong" eval loss --model "$weights" --data data/nano --windows 16 >/dev/null || die "it was not decoded"
+"$shenhong" quantize "$weights" int8 --format int8 --data data/nano >/dev/null 2>&1 || die "it was not quantised"
+code=0
+"$shenhong" convert "$weights" refused.gguf >convert.log 2>&1 || code=$?
+((code == 2)) && grep -q "routing.method = 'threshold'" convert.log && [[ ! -e refused.gguf ]] || die "convert did not refuse it by name"
+cd ../killed
+
 # SIGTERM saves and says so with exit code 75.
 rm -rf runs
 "$shenhong" train recipes/nano.toml >/dev/null 2>term.log &

@@ -165,7 +165,7 @@ TEST_P(EveryArchitecture, after_truncation_a_sequence_is_as_if_nothing_had_follo
   EXPECT_EQ(std::memcmp(got.data(), wanted.end() - V, got.size_bytes()), 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Decoder, EveryArchitecture, testing::ValuesIn(tiny_configs()),
+INSTANTIATE_TEST_SUITE_P(Decoder, EveryArchitecture, testing::ValuesIn(all_configs()),
                          [](const auto& test) { return test.param.name; });
 
 ModelConfig wide_config() {

@@ -34,6 +34,12 @@ ModelConfig block_config() {
   return c;
 }
 
+ModelConfig beyond_config() {
+  ModelConfig c = beyond_configs().back().config;
+  c.max_position_embeddings = 400;
+  return c;
+}
+
 struct Ask {
   std::vector<int> prompt;
   int tokens = 1;  // of the answer
@@ -176,7 +182,8 @@ TEST_P(EveryFormat, an_answer_does_not_depend_on_who_else_is_there) {
 
 INSTANTIATE_TEST_SUITE_P(Scheduler, EveryFormat,
                          testing::Values(Setting{"f32", long_config(), NumberFormat::kF32},
-                                         Setting{"int8", block_config(), NumberFormat::kInt8}),
+                                         Setting{"int8", block_config(), NumberFormat::kInt8},
+                                         Setting{"beyond", beyond_config(), NumberFormat::kF32}),
                          [](const auto& test) { return test.param.name; });
 
 class SchedulerTest : public testing::Test {

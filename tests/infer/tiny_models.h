@@ -80,6 +80,37 @@ inline std::vector<NamedConfig> tiny_configs() {
   return out;
 }
 
+// Forms that DeepSeek-V3 does not have, and GGUF and other programs do not know.
+inline std::vector<NamedConfig> beyond_configs() {
+  std::vector<NamedConfig> out;
+  const auto add = [&](const char* name, auto&& change) {
+    ModelConfig c = tiny_config();
+    change(c);
+    out.push_back({name, c});
+  };
+  const auto memory = [](ModelConfig& c) {
+    c.ngram_memory = {.layers = {0, 2}, .max_order = 3, .heads = 2, .rows = 40, .head_dim = 5};
+  };
+  const auto threshold = [](ModelConfig& c) {
+    c.routing = {.method = "threshold", .min_experts = 0, .max_experts = 5};
+  };
+  add("threshold", threshold);
+  add("threshold_all_experts", [](ModelConfig& c) { c.routing.method = "threshold"; });
+  add("ngram_memory", memory);
+  add("threshold_and_memory", [&](ModelConfig& c) {
+    threshold(c);
+    memory(c);
+    c.num_nextn_predict_layers = 1;
+  });
+  return out;
+}
+
+inline std::vector<NamedConfig> all_configs() {
+  std::vector<NamedConfig> out = tiny_configs();
+  for (const NamedConfig& named : beyond_configs()) out.push_back(named);
+  return out;
+}
+
 // Gains and router biases are moved off 1 and 0 too.
 inline std::unique_ptr<Model<float>> random_model(const ModelConfig& config, uint64_t seed) {
   auto model = std::make_unique<Model<float>>(config);
@@ -88,7 +119,8 @@ inline std::unique_ptr<Model<float>> random_model(const ModelConfig& config, uin
     if (!p.is_vector) return;
     const bool is_bias = p.name.ends_with("e_score_correction_bias");
     for (int64_t i = 0; i < p.size(); ++i)
-      p.value[i] = is_bias ? float(0.2 * uniform(seed, fnv1a(p.name), uint64_t(i)))
+      p.value[i] = is_bias ? float(0.2 * uniform(seed, fnv1a(p.name), uint64_t(i))) +
+                                 (config.by_threshold() ? -0.75f : 0.0f)
                            : float(1 + 0.2 * normal(seed, fnv1a(p.name), uint64_t(i)));
   });
   return model;

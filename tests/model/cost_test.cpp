@@ -16,6 +16,7 @@ TEST(Cost, total_is_what_the_model_holds) {
         config.q_lora_rank = q_lora_rank;
         config.tie_word_embeddings = tied;
         config.num_nextn_predict_layers = mtp;
+        if (mtp == 1) config.ngram_memory = {{1}, 3, 2, 11, 3};
         EXPECT_EQ(cost_of(config).parameters_total, Model<float>(config).parameter_count());
       }
 }

@@ -159,6 +159,22 @@ TEST_P(GgufOfEveryArchitecture, undivided_attention_gives_the_same_logits) {
 INSTANTIATE_TEST_SUITE_P(, GgufOfEveryArchitecture, testing::ValuesIn(tiny_configs()),
                          [](const auto& test) { return test.param.name; });
 
+TEST(GgufModel, refuses_what_the_format_has_no_place_for) {
+  for (const auto& [name, config] : beyond_configs()) {
+    try {
+      gguf_config_metadata(config);
+      FAIL() << name;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), Exit::kUsage);
+      const std::string text = e.what(), key = config.by_threshold()
+                                                   ? "routing.method = 'threshold'"
+                                                   : "ngram_memory.layers = [0, 2]";
+      EXPECT_NE(text.find(key), std::string::npos) << text;
+      EXPECT_NE(text.find("GGUF"), std::string::npos) << text;
+    }
+  }
+}
+
 TEST(GgufModel, formats_by_type) {
   const Files files;
   const auto model = random_model(even_config(), 7);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "core/random.h"
 
@@ -55,13 +56,14 @@ void add_ffn(const Mlp<float>& mlp, const float* x, double weight, double* y) {
 
 // Techniques 1.1, one token after the other.
 Buffer<double> per_token_loop(const Moe<float>& moe, const Router<float>::Saved& routed,
-                              const Buffer<float>& x, int N, int K) {
+                              const Buffer<float>& x, int N) {
+  const int M = moe.router.width();
   Buffer<double> y(x.size());
   y.zero();
   for (int n = 0; n < N; ++n) {
     const float* row = x.data() + int64_t(n) * kHidden;
-    for (int k = 0; k < K; ++k)
-      add_ffn(moe.experts[size_t(routed.chosen[n * K + k])], row, double(routed.weights[n * K + k]),
+    for (int k = 0; k < routed.count[n]; ++k)
+      add_ffn(moe.experts[size_t(routed.chosen[n * M + k])], row, double(routed.weights[n * M + k]),
               y.data() + int64_t(n) * kHidden);
     add_ffn(moe.shared_experts, row, 1, y.data() + int64_t(n) * kHidden);
   }
@@ -69,14 +71,15 @@ Buffer<double> per_token_loop(const Moe<float>& moe, const Router<float>::Saved&
 }
 
 // Runs N tokens and compares with the loop; returns the tokens of each expert.
-std::vector<int64_t> check_against_loop(Moe<float>& moe, int N, int K) {
+std::vector<int64_t> check_against_loop(Moe<float>& moe, int N) {
   const Buffer<float> x = random_rows(N);
   Buffer<float> y;
   y.resize_zero(x.size());
   Moe<float>::Saved saved;
   std::fill(moe.load.begin(), moe.load.end(), 0);
+  moe.tokens = 0;
   moe.forward(x.data(), y.data(), N, saved);
-  const Buffer<double> wanted = per_token_loop(moe, saved.router, x, N, K);
+  const Buffer<double> wanted = per_token_loop(moe, saved.router, x, N);
   double gap = 0, top = 0;
   for (int64_t i = 0; i < y.size(); ++i) {
     gap = std::max(gap, std::abs(double(y[i]) - wanted[i]));
@@ -89,7 +92,7 @@ std::vector<int64_t> check_against_loop(Moe<float>& moe, int N, int K) {
 // A3 of the acceptance table.
 TEST(Moe, grouped_experts_equal_a_loop_over_tokens) {
   Moe<float> moe = random_moe(moe_config(2));
-  const std::vector<int64_t> load = check_against_loop(moe, 40, 2);
+  const std::vector<int64_t> load = check_against_loop(moe, 40);
   int64_t sum = 0;
   for (const int64_t count : load) sum += count;
   EXPECT_EQ(sum, 80);
@@ -98,25 +101,48 @@ TEST(Moe, grouped_experts_equal_a_loop_over_tokens) {
 TEST(Moe, an_expert_may_get_no_token_one_token_or_all) {
   Moe<float> moe = random_moe(moe_config(1));
   for (int e = 0; e < kExperts; ++e) moe.router.bias.value[e] = e == 4 ? 2.0f : 0.0f;
-  EXPECT_EQ(check_against_loop(moe, 17, 1), (std::vector<int64_t>{0, 0, 0, 0, 17, 0}));
+  EXPECT_EQ(check_against_loop(moe, 17), (std::vector<int64_t>{0, 0, 0, 0, 17, 0}));
 
-  EXPECT_EQ(check_against_loop(moe, 1, 1), (std::vector<int64_t>{0, 0, 0, 0, 1, 0}));
+  EXPECT_EQ(check_against_loop(moe, 1), (std::vector<int64_t>{0, 0, 0, 0, 1, 0}));
 
   Moe<float> pair = random_moe(moe_config(2));
   pair.router.bias.value[0] = 4;  // everybody's first choice
-  const std::vector<int64_t> load = check_against_loop(pair, 3, 2);
+  const std::vector<int64_t> load = check_against_loop(pair, 3);
   EXPECT_EQ(load[0], 3);
   EXPECT_GE(std::count(load.begin(), load.end(), 0), 1);
 }
 
 TEST(Moe, all_experts_for_every_token_works_too) {
   Moe<float> moe = random_moe(moe_config(kExperts));
-  EXPECT_EQ(check_against_loop(moe, 5, kExperts), std::vector<int64_t>(kExperts, 5));
+  EXPECT_EQ(check_against_loop(moe, 5), std::vector<int64_t>(kExperts, 5));
+}
+
+TEST(Moe, by_threshold_tokens_take_no_few_or_all_experts) {
+  ModelConfig config = moe_config(2);
+  config.routing = {.method = "threshold", .min_experts = 0, .max_experts = 0};
+  Moe<float> moe = random_moe(config);
+  for (int e = 0; e < kExperts; ++e) moe.router.bias.value[e] = -0.7f;
+  std::vector<int64_t> load = check_against_loop(moe, 60);
+  const int64_t sum = std::accumulate(load.begin(), load.end(), int64_t(0));
+  EXPECT_GT(sum, 30);
+  EXPECT_LT(sum, 60 * kExperts);
+  EXPECT_EQ(moe.tokens, 60);
+
+  for (int e = 0; e < kExperts; ++e) moe.router.bias.value[e] = -1;  // no score passes
+  EXPECT_EQ(check_against_loop(moe, 7), std::vector<int64_t>(kExperts, 0));
+  for (int e = 0; e < kExperts; ++e) moe.router.bias.value[e] = 1;  // all do
+  EXPECT_EQ(check_against_loop(moe, 7), std::vector<int64_t>(kExperts, 7));
 }
 
 // What one token gets does not depend on the company it is in.
-TEST(Moe, a_tokens_output_does_not_depend_on_the_other_tokens) {
-  Moe<float> moe = random_moe(moe_config(2));
+class Company : public testing::TestWithParam<const char*> {};
+
+TEST_P(Company, of_other_tokens_does_not_change_a_tokens_output) {
+  ModelConfig config = moe_config(2);
+  config.routing.method = GetParam();
+  Moe<float> moe = random_moe(config);
+  if (config.by_threshold())
+    for (int e = 0; e < kExperts; ++e) moe.router.bias.value[e] = -0.7f;
   const int N = 64;
   const Buffer<float> x = random_rows(N);
   Buffer<float> all, half;
@@ -129,6 +155,8 @@ TEST(Moe, a_tokens_output_does_not_depend_on_the_other_tokens) {
   moe.forward(x.data() + middle, half.data() + middle, N / 2, saved);
   for (int64_t i = 0; i < all.size(); ++i) EXPECT_NEAR(all[i], half[i], 1e-5);
 }
+
+INSTANTIATE_TEST_SUITE_P(Moe, Company, testing::Values("topk", "threshold"));
 
 }  // namespace
 }  // namespace shenhong

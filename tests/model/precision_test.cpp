@@ -40,8 +40,9 @@ TEST(PrecisionNames, an_unknown_one_is_an_error_that_lists_the_known) {
 
 TEST(Arithmetics, leave_embedding_head_and_router_in_float_and_the_last_blocks_in_bf16) {
   const Arithmetics fp8(Precision::kFP8, 27, false, 1), nvfp4(Precision::kNVFP4, 27, false, 1);
-  for (const char* name : {"model.embed_tokens.weight", "lm_head.weight", "model.norm.weight",
-                           "model.layers.5.mlp.gate.weight"}) {
+  for (const char* name :
+       {"model.embed_tokens.weight", "lm_head.weight", "model.norm.weight",
+        "model.layers.5.mlp.gate.weight", "model.layers.5.ngram_memory.embed.weight"}) {
     EXPECT_EQ(fp8.of(name), nullptr) << name;
     EXPECT_EQ(nvfp4.of(name), nullptr) << name;
   }

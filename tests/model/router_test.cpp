@@ -156,5 +156,70 @@ TEST(Router, softmax_scores_value_a_group_by_its_best_expert) {
   EXPECT_EQ(chosen, 7);
 }
 
+ModelConfig threshold_config(int min_experts, int max_experts) {
+  ModelConfig c = router_config();
+  c.routing = {.method = "threshold", .min_experts = min_experts, .max_experts = max_experts};
+  return c;
+}
+
+// With as few as many experts the thresholds have nothing to say.
+TEST(Router, by_threshold_between_equal_caps_is_top_k_bit_for_bit) {
+  const Decisions top(router_config()), threshold(threshold_config(4, 4));
+  ASSERT_EQ(top.router.width(), threshold.router.width());
+  EXPECT_EQ(ids(top), ids(threshold));
+  EXPECT_TRUE(std::equal(top.saved.weights.begin(), top.saved.weights.end(),
+                         threshold.saved.weights.begin()));
+}
+
+TEST(Router, by_threshold_a_token_takes_what_passes_within_the_caps) {
+  std::set<int> counts;
+  for (const auto& [low, high] : {std::pair(0, 0), {1, 5}, {4, 6}}) {
+    const Decisions d(threshold_config(low, high), -0.6f);
+    const int M = d.router.width();
+    EXPECT_EQ(M, high == 0 ? 12 : high);
+    for (int n = 0; n < kTokens; ++n) {
+      const float* score = d.saved.scores.data() + n * 12;
+      std::vector<int> order(12);
+      std::iota(order.begin(), order.end(), 0);
+      const auto margin = [&](int e) { return score[e] + d.router.bias.value[e]; };
+      std::stable_sort(order.begin(), order.end(),
+                       [&](int a, int b) { return margin(a) > margin(b); });
+      const int pass =
+          int(std::count_if(order.begin(), order.end(), [&](int e) { return margin(e) > 0; }));
+      const int wanted = std::clamp(pass, low, M), count = d.saved.count[n];
+      ASSERT_EQ(count, wanted);
+      counts.insert(count);
+      double sum = 0;
+      for (int k = 0; k < count; ++k) {
+        EXPECT_EQ(d.saved.chosen[n * M + k], order[size_t(k)]);
+        sum += double(d.saved.weights[n * M + k]);
+      }
+      EXPECT_NEAR(sum, count > 0 ? 2.5 : 0, 1e-6);
+    }
+  }
+  EXPECT_GT(counts.size(), 3u);
+}
+
+// A fresh gate on inputs of mean square 1 sends about the wanted share through.
+TEST(Router, fresh_thresholds_pass_about_k_experts) {
+  for (const char* score : {"sigmoid", "softmax"}) {
+    ModelConfig config = threshold_config(0, 0);
+    config.hidden_size = 96;
+    config.n_routed_experts = 16;
+    config.scoring_func = score;
+    Router<float> router(config, "gate.");
+    for (int64_t i = 0; i < router.gate.size(); ++i)
+      router.gate.value[i] = float(config.initializer_range * normal(1, 1, uint64_t(i)));
+    std::fill(router.bias.value.begin(), router.bias.value.end(),
+              float(Router<float>::initial_bias(config)));
+    const int N = 2000;
+    Buffer<float> x(int64_t(N) * config.hidden_size);
+    for (int64_t i = 0; i < x.size(); ++i) x[i] = float(normal(1, 2, uint64_t(i)));
+    Router<float>::Saved saved;
+    router.forward(x.data(), N, saved);
+    EXPECT_NEAR(std::accumulate(saved.count.begin(), saved.count.end(), 0.0) / N, 4, 0.2) << score;
+  }
+}
+
 }  // namespace
 }  // namespace shenhong

@@ -97,6 +97,45 @@ TEST_F(TrainerTest, adamw_and_the_sign_update_resume_too) {
   EXPECT_EQ(train("straight", {}), train("resumed", {4}));
 }
 
+TEST_F(TrainerTest, every_form_and_every_balance_resumes) {
+  shape.routing = {.method = "threshold", .min_experts = 1, .max_experts = 3};
+  shape.ngram_memory = {.layers = {1}, .max_order = 3, .heads = 2, .rows = 50, .head_dim = 4};
+  EXPECT_EQ(train("threshold", {}), train("threshold_resumed", {1, 5}));
+  shape.routing = {};
+  for (const char* method : {"sequence", "auxiliary", "sign"}) {
+    config.balance.method = method;
+    config.balance.alpha = 1e-2;
+    EXPECT_EQ(train(method, {}), train(std::string(method) + "_resumed", {4})) << method;
+  }
+}
+
+TEST_F(TrainerTest, a_balance_loss_without_weight_and_memory_without_layers_change_nothing) {
+  const std::vector<float> plain = train("plain", {});
+  shape.ngram_memory.rows = 99;
+  config.balance.speed = 0.5;  // of a method that is not used
+  EXPECT_EQ(train("again", {}), plain);
+}
+
+TEST_F(TrainerTest, the_log_tells_loads_per_layer_and_over_all_steps) {
+  shape.routing.method = "threshold";
+  config.balance.alpha = 1e-3;
+  train("run", {});
+  int trained = 0, validated = 0;
+  for (const Json& line : read_run_log(root / "run" / "log.jsonl")) {
+    trained += line["kind"] == "train";
+    validated += line["kind"] == "routing";
+    if (line["kind"] != "train" && line["kind"] != "routing") continue;
+    const auto layers = line["max_vio_layers"].get<std::vector<double>>();
+    ASSERT_EQ(layers.size(), 2u);  // the second layer's and the module's
+    EXPECT_EQ(line["max_vio_global"].get<double>(), std::max(layers[0], layers[1]));
+    EXPECT_GT(line["mean_experts"].get<double>(), 1);
+    EXPECT_LT(line["mean_experts"].get<double>(), 3);
+    EXPECT_GT(line.value("balance_loss", 1.0), 1e-3);
+  }
+  EXPECT_EQ(trained, 6);
+  EXPECT_EQ(validated, 2);
+}
+
 TEST_F(TrainerTest, one_thread_and_many_train_to_the_same_bits) {
   set_thread_count(1);
   const std::vector<float> one = train("one", {});
@@ -107,21 +146,34 @@ TEST_F(TrainerTest, one_thread_and_many_train_to_the_same_bits) {
 TEST_F(TrainerTest, modules_alone_leave_every_other_weight_as_it_is) {
   config.learn = "modules";
   config.balance.method = "sign";
-  Model<float> fresh(shape);
-  fresh.initialize(config.seed);
-  const std::vector<float> trained = train("modules", {});
-  size_t at = 0;
-  fresh.for_each_parameter([&](const Parameter<float>& p) {
-    const bool same = std::equal(p.value.begin(), p.value.end(), trained.begin() + long(at));
-    EXPECT_EQ(same, !p.name.starts_with("model.layers.2.")) << p.name;
-    at += p.value.size();
-  });
-  EXPECT_EQ(trained, train("resumed", {4}));
+  const auto check = [&](const std::string& form) {
+    Model<float> fresh(shape);
+    fresh.initialize(config.seed);
+    const std::vector<float> trained = train(form, {});
+    size_t at = 0;
+    fresh.for_each_parameter([&](const Parameter<float>& p) {
+      const bool same = std::equal(p.value.begin(), p.value.end(), trained.begin() + long(at));
+      EXPECT_EQ(same, !p.name.starts_with("model.layers.2.")) << form << " " << p.name;
+      at += p.value.size();
+    });
+    EXPECT_EQ(trained, train(form + "_resumed", {4})) << form;
+  };
+  check("topk");
+  config.balance = {.alpha = 1e-3};
+  shape.routing = {.method = "threshold", .min_experts = 1, .max_experts = 3};
+  shape.ngram_memory = {.layers = {1}, .max_order = 3, .heads = 2, .rows = 50, .head_dim = 4};
+  check("threshold");
+  for (const Json& line : read_run_log(root / "threshold" / "log.jsonl")) {
+    if (line["kind"] != "train") continue;
+    EXPECT_LT(line["balance_loss"].get<double>(), 1.5e-3);  // one router's
+  }
 }
 
 TEST_F(TrainerTest, every_precision_resumes_to_the_same_bits_on_any_number_of_threads) {
   shape.hidden_size = shape.intermediate_size = shape.moe_intermediate_size = 32;
   shape.v_head_dim = 16;
+  shape.routing = {.method = "threshold", .min_experts = 0, .max_experts = 3};
+  shape.ngram_memory = {.layers = {0}, .max_order = 3, .heads = 2, .rows = 50, .head_dim = 4};
   config.steps = 6;
   config.save_every = 2;
   for (const char* precision : {"bf16", "fp8", "nvfp4", "mxfp4", "int8", "mix"}) {
