@@ -58,6 +58,13 @@ double peak_rss_mib() {
   return double(usage.ru_maxrss) / 1024;
 }
 
+void print_with_machine(Json figures, bool as_json) {
+  figures["peak_rss_mib"] = peak_rss_mib();
+  figures["threads"] = thread_count();
+  figures["kernels"] = kernels<float>().name;
+  print_figures(figures, as_json);
+}
+
 struct TrainOptions {
   std::string model;
   int batch = 16, seq_len = 256, steps = 5;
@@ -101,14 +108,11 @@ void bench_train(const TrainOptions& options) {
   }
   const double tokens_per_s = tokens / median(times), ceiling = median(ceilings);
   const double gflops = tokens_per_s * training_flop_per_token(config, options.seq_len) / 1e9;
-  print_figures({{"tokens_per_s", tokens_per_s},
-                 {"gflops", gflops},
-                 {"ceiling_gflops", ceiling},
-                 {"share", gflops / ceiling},
-                 {"peak_rss_mib", peak_rss_mib()},
-                 {"threads", thread_count()},
-                 {"kernels", kernels<float>().name}},
-                options.json);
+  print_with_machine({{"tokens_per_s", tokens_per_s},
+                      {"gflops", gflops},
+                      {"ceiling_gflops", ceiling},
+                      {"share", gflops / ceiling}},
+                     options.json);
 }
 
 struct DecodeOptions {
@@ -177,17 +181,14 @@ void bench_decode(const DecodeOptions& options) {
   const int64_t cached = int64_t(options.depth) + options.prompt + options.tokens;
   const double bytes = double(run.weights->bytes_per_token());
   const double bandwidth = measure_bandwidth_gb_s(), tokens_per_s = median(run.decode_rate);
-  print_figures({{"tokens_per_s", tokens_per_s},
-                 {"bytes_per_token", bytes},
-                 {"depth", options.depth},
-                 {"cache_bytes", cached * kv_bytes_per_token(run.weights->config())},
-                 {"bandwidth_gb_s", bandwidth},
-                 {"share", tokens_per_s * bytes / 1e9 / bandwidth},
-                 {"prefill_tokens_per_s", median(run.prefill)},
-                 {"peak_rss_mib", peak_rss_mib()},
-                 {"threads", thread_count()},
-                 {"kernels", kernels<float>().name}},
-                options.json);
+  print_with_machine({{"tokens_per_s", tokens_per_s},
+                      {"bytes_per_token", bytes},
+                      {"depth", options.depth},
+                      {"cache_bytes", cached * kv_bytes_per_token(run.weights->config())},
+                      {"bandwidth_gb_s", bandwidth},
+                      {"share", tokens_per_s * bytes / 1e9 / bandwidth},
+                      {"prefill_tokens_per_s", median(run.prefill)}},
+                     options.json);
 }
 
 // The share is of the float products' ceiling, which integer formats may pass.
@@ -197,14 +198,11 @@ void bench_prefill(const DecodeOptions& options) {
   const double gflops =
       tokens_per_s * forward_flop_per_token(run.weights->config(), options.prompt) / 1e9;
   const double ceiling = measure_gemm_ceiling_gflops(thread_count());
-  print_figures({{"tokens_per_s", tokens_per_s},
-                 {"gflops", gflops},
-                 {"ceiling_gflops", ceiling},
-                 {"share", gflops / ceiling},
-                 {"peak_rss_mib", peak_rss_mib()},
-                 {"threads", thread_count()},
-                 {"kernels", kernels<float>().name}},
-                options.json);
+  print_with_machine({{"tokens_per_s", tokens_per_s},
+                      {"gflops", gflops},
+                      {"ceiling_gflops", ceiling},
+                      {"share", gflops / ceiling}},
+                     options.json);
 }
 
 }  // namespace

@@ -25,8 +25,8 @@
 
 namespace shenhong {
 
-// The second stage: dialogues, whole ones, and some of the first stage's running text beside them,
-// so that what was learnt there is not forgotten.
+// The stages after the first: dialogues, whole ones, and some of the running text beside them, so
+// that what was learnt there is not forgotten.
 struct ChatConfig : TrainConfig {
   double text_share = 0;
 

@@ -13,6 +13,7 @@
 #include "core/floats.h"
 #include "core/parallel.h"
 #include "core/random.h"
+#include "kernels/closeness.h"
 #include "kernels/hadamard.h"
 #include "kernels/kernels.h"
 #include "kernels/matmul.h"
@@ -277,12 +278,7 @@ struct Operands {
     wq = rounded(gw, w, N, K);
   }
   std::vector<double> exact(const Buffer<float>& a, const Buffer<float>& b) const {
-    std::vector<double> y(size_t(M) * N);
-    for (int m = 0; m < M; ++m)
-      for (int n = 0; n < N; ++n)
-        for (int k = 0; k < K; ++k)
-          y[size_t(m) * N + n] += double(a[int64_t(m) * K + k]) * double(b[int64_t(n) * K + k]);
-    return y;
+    return exact_product(a, b, M, N, K);
   }
   Buffer<float> product() const {
     Buffer<float> y(int64_t(M) * N);
@@ -290,24 +286,6 @@ struct Operands {
     return y;
   }
 };
-
-double relative_frobenius(const Buffer<float>& got, const std::vector<double>& want) {
-  double error = 0, size = 0;
-  for (int64_t i = 0; i < got.size(); ++i) {
-    error += (got[i] - want[i]) * (got[i] - want[i]);
-    size += want[i] * want[i];
-  }
-  return std::sqrt(error / size);
-}
-
-double calc_diff(const Buffer<float>& got, const std::vector<double>& want) {
-  double both = 0, squares = 0;
-  for (int64_t i = 0; i < got.size(); ++i) {
-    both += got[i] * want[i];
-    squares += double(got[i]) * got[i] + want[i] * want[i];
-  }
-  return 1 - 2 * both / squares;
-}
 
 // V3's product as its report writes it: codes multiplied over 128 of K, each partial sum scaled and
 // added in float (techniques 3.3).

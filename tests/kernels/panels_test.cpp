@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/floats.h"
+#include "kernels/closeness.h"
 #include "kernels/kernels.h"
 #include "kernels/quantized_matrix.h"
 #include "kernels/tables.h"
@@ -43,34 +44,6 @@ struct Activations {
 
 PanelProduct product(const WeightPanels& w, const Activations& a, Buffer<float>& y, int64_t ldy) {
   return {w.view(), 0, w.view().count(), a.M, a.x.data(), a.K, a.int8_rows(), y.data(), ldy, false};
-}
-
-// In double: x [M,K] · w [N,K]ᵀ.
-std::vector<double> exact(const Buffer<float>& x, const Buffer<float>& w, int M, int N, int K) {
-  std::vector<double> y(size_t(M) * N);
-  for (int m = 0; m < M; ++m)
-    for (int n = 0; n < N; ++n)
-      for (int k = 0; k < K; ++k)
-        y[size_t(m) * N + n] += double(x[int64_t(m) * K + k]) * double(w[int64_t(n) * K + k]);
-  return y;
-}
-
-double relative_frobenius(const Buffer<float>& got, const std::vector<double>& want) {
-  double error = 0, size = 0;
-  for (int64_t i = 0; i < got.size(); ++i) {
-    error += (got[i] - want[i]) * (got[i] - want[i]);
-    size += want[i] * want[i];
-  }
-  return std::sqrt(error / size);
-}
-
-double calc_diff(const Buffer<float>& got, const std::vector<double>& want) {
-  double both = 0, squares = 0;
-  for (int64_t i = 0; i < got.size(); ++i) {
-    both += got[i] * want[i];
-    squares += double(got[i]) * got[i] + want[i] * want[i];
-  }
-  return 1 - 2 * both / squares;
 }
 
 using PanelsOfEveryTable = EveryTable;
@@ -178,7 +151,8 @@ TEST(Panels, hold_what_dequantising_gives) {
     a.quantize(scalar_kernels<float>());
     scalar_kernels<float>().panel_product(product(w, a, y, N));
     const Buffer<float> seen = takes_int8(format) ? a.dequantized() : a.x;
-    EXPECT_LE(relative_frobenius(y, exact(seen, plain, M, N, K)), 2e-6) << format_name(format);
+    EXPECT_LE(relative_frobenius(y, exact_product(seen, plain, M, N, K)), 2e-6)
+        << format_name(format);
   }
 }
 
@@ -217,7 +191,7 @@ TEST(Quantize, loses_what_the_table_of_formats_says) {
   const Buffer<float> weights = random.normal(int64_t(N) * K);
   Activations a(M, K, random.normal(int64_t(M) * K));
   a.quantize(scalar_kernels<float>());
-  const std::vector<double> want = exact(a.x, weights, M, N, K);
+  const std::vector<double> want = exact_product(a.x, weights, M, N, K);
   for (const Band& band : {Band{NumberFormat::kInt8, true, 0.0076, 2.9e-5},
                            Band{NumberFormat::kInt4, true, 0.0885, 3.9e-3},
                            Band{NumberFormat::kNVFP4, true, 0.0870, 3.8e-3},
