@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "cli/drafts_option.h"
 #include "cli/model_option.h"
 #include "cli/verbs.h"
 #include "core/parallel.h"
@@ -117,7 +118,7 @@ void bench_train(const TrainOptions& options) {
 
 struct DecodeOptions {
   std::string model;
-  int depth = 0, prompt = 128, tokens = 64, repeats = 5;
+  int depth = 0, prompt = 128, tokens = 64, repeats = 5, drafts = kAutoDrafts;
   bool json = false;
 };
 
@@ -181,14 +182,23 @@ void bench_decode(const DecodeOptions& options) {
   const int64_t cached = int64_t(options.depth) + options.prompt + options.tokens;
   const double bytes = double(run.weights->bytes_per_token());
   const double bandwidth = measure_bandwidth_gb_s(), tokens_per_s = median(run.decode_rate);
-  print_with_machine({{"tokens_per_s", tokens_per_s},
-                      {"bytes_per_token", bytes},
-                      {"depth", options.depth},
-                      {"cache_bytes", cached * kv_bytes_per_token(run.weights->config())},
-                      {"bandwidth_gb_s", bandwidth},
-                      {"share", tokens_per_s * bytes / 1e9 / bandwidth},
-                      {"prefill_tokens_per_s", median(run.prefill)}},
-                     options.json);
+  Json figures = {{"tokens_per_s", tokens_per_s},
+                  {"bytes_per_token", bytes},
+                  {"depth", options.depth},
+                  {"cache_bytes", cached * kv_bytes_per_token(run.weights->config())},
+                  {"bandwidth_gb_s", bandwidth},
+                  {"share", tokens_per_s * bytes / 1e9 / bandwidth},
+                  {"prefill_tokens_per_s", median(run.prefill)}};
+  // Drafts are measured on what the model is for, so it has to have more than weights.
+  const fs::path model = find_model(options.model);
+  const bool able = run.weights->config().num_nextn_predict_layers > 0 &&
+                    (!fs::is_directory(model) || fs::exists(model / "tokenizer.json"));
+  const bool drafts = options.drafts > 0 || (options.drafts == kAutoDrafts && able);
+  if (drafts) figures["drafts"] = bench_drafts(model, options.drafts, options.repeats);
+  const Json rows = figures.value("drafts", Json::array());
+  if (!options.json) figures.erase("drafts");
+  print_with_machine(figures, options.json);
+  if (drafts && !options.json) print_drafts(rows);
 }
 
 // The share is of the float products' ceiling, which integer formats may pass.
@@ -231,7 +241,7 @@ void add_bench(CLI::App& app) {
   train_verb->add_flag("--json", train->json, "print one JSON object");
   train_verb->callback([train] { bench_train(*train); });
 
-  const auto add_decoding = [&](const char* name, const char* text, int prompt,
+  const auto add_decoding = [&](const char* name, const char* text, int prompt, bool drafts,
                                 void (*run)(const DecodeOptions&)) {
     auto options = std::make_shared<DecodeOptions>();
     options->prompt = prompt;
@@ -250,11 +260,13 @@ void add_bench(CLI::App& app) {
     sub->add_option("--repeats", options->repeats, "runs; the median counts")
         ->check(CLI::Range(1, 100))
         ->capture_default_str();
+    if (drafts) add_drafts_option(*sub, options->drafts);
     sub->add_flag("--json", options->json, "print one JSON object");
     sub->callback([options, run] { run(*options); });
   };
-  add_decoding("decode", "decoding one sequence, beside the memory's bandwidth", 128, bench_decode);
-  add_decoding("prefill", "reading a prompt, beside the float products' ceiling", 256,
+  add_decoding("decode", "decoding one sequence, beside the memory's bandwidth", 128, true,
+               bench_decode);
+  add_decoding("prefill", "reading a prompt, beside the float products' ceiling", 256, false,
                bench_prefill);
   add_bench_serve(*verb);
 }

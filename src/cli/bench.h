@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "core/file.h"
 #include "core/json.h"
 #include "model/config.h"
 
@@ -13,6 +14,12 @@ class App;
 namespace shenhong {
 
 void add_bench_serve(CLI::App& bench);
+
+// What so many drafts (infer/draft_depth.h) bring with the model's own texts: per text and
+// temperature {"text", "temperature", "tokens_per_s_plain", "tokens_per_s", "ratio", "acceptance":
+// [by depth]}. Error as Engine.
+Json bench_drafts(const fs::path& model, int drafts, int repeats);
+void print_drafts(const Json& rows);
 
 // One figure a line, or one JSON object.
 void print_figures(const Json& figures, bool as_json);

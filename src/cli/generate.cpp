@@ -8,6 +8,7 @@
 #include <iterator>
 #include <memory>
 
+#include "cli/drafts_option.h"
 #include "cli/grounding_options.h"
 #include "cli/model_option.h"
 #include "cli/sampling_options.h"
@@ -20,7 +21,7 @@ namespace {
 struct Options {
   std::string model, prompt, system;
   bool raw = false, json = false;
-  int max_tokens = 0;
+  int max_tokens = 0, drafts = kAutoDrafts;
   std::vector<std::string> stop;
   SamplingOptions sampling;
   GroundingFlags grounding;
@@ -44,6 +45,8 @@ void print_json(const GroundedAnswer& result, uint64_t seed, Graph* graph, Groun
               {"completion_tokens", result.tokens.size()},
               {"finish_reason", finish_name(result.finish)},
               {"tokens_per_s", result.tokens_per_s()},
+              {"drafted_tokens", result.drafts.all_made()},
+              {"accepted_tokens", result.drafts.all_accepted()},
               {"seed", seed},
               {"prefill_s", result.prefill_s},
               {"decode_s", result.decode_s},
@@ -56,7 +59,7 @@ void print_json(const GroundedAnswer& result, uint64_t seed, Graph* graph, Groun
 }
 
 void generate(const Options& options) {
-  Engine engine(find_model(options.model));
+  Engine engine(find_model(options.model), {.drafts = options.drafts});
   const std::unique_ptr<Graph> graph = options.raw ? nullptr : options.grounding.open(engine);
   const GroundingOptions grounding = options.grounding.options();
   GenerateRequest request;
@@ -100,6 +103,7 @@ void add_generate(CLI::App& app) {
   verb->add_option("--stop", options->stop, "end before this text; may be given several times")
       ->allow_extra_args(false);
   verb->add_flag("--json", options->json, "print one JSON object at the end instead of streaming");
+  add_drafts_option(*verb, options->drafts);
   options->sampling.add_to(*verb);
   options->grounding.add_to(*verb);
   verb->footer(

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "cli/drafts_option.h"
 #include "cli/grounding_options.h"
 #include "cli/model_option.h"
 #include "cli/verbs.h"
@@ -86,6 +87,8 @@ void add_serve(CLI::App& app) {
   verb->add_option("--api-key", service.api_key,
                    "clients must send it as Authorization: Bearer KEY")
       ->envname("SHENHONG_API_KEY");
+  options->serve.engine.drafts = kAutoDrafts;
+  add_drafts_option(*verb, options->serve.engine.drafts);
   options->grounding.add_to(*verb);
   verb->add_option("--alias", service.alias, "a second model name that requests may use");
   verb->add_option("--parallel", service.parallel, "answers that are made at the same time")

@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "core/buffer.h"
+#include "core/error.h"
 #include "core/parallel.h"
 #include "kernels/kernels.h"
 
@@ -32,13 +33,16 @@ void times(const WeightPanels& w, const float* x, int64_t ldx, int M, float* y, 
   kernels<float>().panel_product(p);
 }
 
-// Calls run(rows, first, count) for the pages of the first T tokens: rows [count, Rkv+Dr] are those
-// of tokens first .. first+count-1.
+// Calls run(rows, first, count) for the pages of tokens unseen .. T-1: rows [count, Rkv+Dr] are
+// those of the count tokens after the first that are seen.
 template <class Run>
 void each_page(const Attention& a, int T, const Run& run) {
-  for (int first = 0; first < T; first += kPageTokens)
-    run(a.pool->rows(a.pages[size_t(first / kPageTokens)], a.layer), first,
-        std::min(kPageTokens, T - first));
+  for (int token = a.unseen; token < T;) {
+    const int place = token % kPageTokens, count = std::min(kPageTokens - place, T - token);
+    run(a.pool->rows(a.pages[size_t(token / kPageTokens)], a.layer) + place * (a.Rkv + a.Dr),
+        token - a.unseen, count);
+    token += count;
+  }
 }
 
 // Heads begin .. end-1 of query c: all of them meet the same latents, so each of the two long
@@ -46,7 +50,7 @@ void each_page(const Attention& a, int T, const Run& run) {
 void absorbed_heads(const Attention& a, int c, int begin, int end) {
   const auto gemm = kernels<float>().gemm;
   const int heads = end - begin, R = a.Rkv + a.Dr, Dqk = a.Dn + a.Dr;
-  const int seen = a.T - a.C + c + 1;
+  const int seen = a.T - a.C + c + 1 - a.unseen;
   thread_local Buffer<float> q_absorbed, p, latent;
   q_absorbed.resize(int64_t(heads) * R);
   p.resize(int64_t(heads) * seen);
@@ -58,13 +62,13 @@ void absorbed_heads(const Attention& a, int c, int begin, int end) {
     times(a.heads[size_t(h)].w_uk_t, q, Dqk, 1, out, R);
     std::copy_n(q + a.Dn, a.Dr, out + a.Rkv);
   }
-  each_page(a, seen, [&](const float* rows, int first, int count) {
+  each_page(a, a.unseen + seen, [&](const float* rows, int first, int count) {
     gemm({Layout::kNT, heads, count, R, q_absorbed.data(), R, rows, R, p.data() + first, seen,
           false});
   });
   for (int i = 0; i < heads; ++i)
     kernels<float>().softmax(p.data() + int64_t(i) * seen, a.scale, seen);
-  each_page(a, seen, [&](const float* rows, int first, int count) {
+  each_page(a, a.unseen + seen, [&](const float* rows, int first, int count) {
     gemm({Layout::kNN, heads, a.Rkv, count, p.data() + first, seen, rows, R, latent.data(), a.Rkv,
           first > 0});
   });
@@ -74,6 +78,7 @@ void absorbed_heads(const Attention& a, int c, int begin, int end) {
 }
 
 void expanded_head(const Attention& a, int h) {
+  SH_ASSERT(a.unseen == 0);
   const auto gemm = kernels<float>().gemm;
   const int R = a.Rkv + a.Dr, Dqk = a.Dn + a.Dr, past = a.T - a.C;
   const int64_t q_stride = int64_t(a.H) * Dqk, o_stride = int64_t(a.H) * a.Dv;

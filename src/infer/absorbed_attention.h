@@ -30,6 +30,7 @@ struct Attention {
   float scale;
   AttentionForm form = AttentionForm::kAbsorbed;
   int C = 0, T = 0;
+  int unseen = 0;  // tokens at the beginning that nobody sees; absorbed only
   // [C, H·(Dn+Dr)], rotated. kQueryPadding more rows can be read; what they hold does not matter.
   const float* q = nullptr;
   const PagePool* pool = nullptr;

@@ -12,20 +12,30 @@
 
 namespace shenhong {
 
+// Tokens of one sequence, for which there are pages.
+struct CachedRows {
+  const Sequence* sequence;
+  int begin, count;
+  int unseen = 0;  // tokens at the sequence's beginning that nobody sees
+};
+
 class CachedAttention {
  public:
   explicit CachedAttention(const ModelConfig& config);
 
-  // x [C,D] (normed), the tokens of the segments one after the other -> adds to y [C,D] and writes
-  // their rows of `layer`.
+  // x [C,D] (normed), the rows of all one after the other -> adds to y [C,D] and writes what
+  // `layer` keeps of them.
   void forward(const AttentionWeights& weights, const Rope<float>& rope, const float* x, float* y,
-               std::span<const Segment> segments, int layer);
+               std::span<const CachedRows> all, int layer);
+  // Writes alone.
+  void keep(const AttentionWeights& weights, const Rope<float>& rope, const float* x,
+            std::span<const CachedRows> all, int layer);
 
  private:
-  // q_ [C, H·(Dn+Dr)] and rows_ [C, Rkv+Dr] of x, neither rotated.
-  void project(const AttentionWeights& weights, const float* x, int C);
-  // The segment's rows, the first of which is `row`, rotated and in their pages.
-  void place(const Segment& segment, int row, const Rope<float>& rope, int layer);
+  // q_ [C, H·(Dn+Dr)], unless nobody asks, and rows_ [C, Rkv+Dr] of x, neither rotated.
+  void project(const AttentionWeights& weights, const float* x, int C, bool queries);
+  // Rotates them, from row `row` on, and puts rows_ into their pages.
+  void place(const CachedRows& rows, int row, const Rope<float>& rope, int layer, bool queries);
 
   ModelConfig config_;
   Activations x_, cq_in_, o_in_;

@@ -1,41 +1,30 @@
 #include "infer/decoder.h"
 
+#include <algorithm>
+
 #include "core/error.h"
-#include "core/parallel.h"
-#include "kernels/kernels.h"
+#include "infer/norm_rows.h"
 
 namespace shenhong {
-namespace {
-
-constexpr int kNormRows = 16;  // per work item
-
-}  // namespace
 
 Decoder::Decoder(const Weights& weights)
     : weights_(weights),
       attention_(weights.config()),
       feed_forward_(weights.config()),
-      ngram_lookup_(weights.config()) {}
-
-void Decoder::norm(const float* x, const Buffer<float>& gain, float* y, int C) {
-  const int64_t D = gain.size();
-  const float eps = float(weights_.config().rms_norm_eps);
-  rstd_.resize(C);
-  const auto run = [&](int64_t begin, int64_t end) {
-    kernels<float>().rmsnorm(x + begin * D, gain.data(), y + begin * D, rstd_.data() + begin,
-                             int(end - begin), int(D), eps);
-  };
-  if (C <= kNormRows) return run(0, C);
-  parallel_ranges(C, kNormRows, run);
+      ngram_lookup_(weights.config()) {
+  if (weights.mtp) drafter_.emplace(weights);
 }
 
 std::span<const float> Decoder::forward(std::span<const Segment> segments) {
   const ModelConfig& config = weights_.config();
   const int D = config.hidden_size, V = config.vocab_size;
+  const double eps = config.rms_norm_eps;
   int C = 0, rows = 0;
+  rows_.clear();
   for (const Segment& s : segments) {
-    SH_ASSERT(s.count >= 1 && s.count <= s.sequence->pending());
+    SH_ASSERT(s.count >= 1 && s.count <= s.sequence->unread());
     SH_ASSERT(s.logits >= 0 && s.logits <= s.count);
+    rows_.push_back({s.sequence, s.sequence->read(), s.count});
     C += s.count;
     rows += s.logits;
   }
@@ -44,7 +33,7 @@ std::span<const float> Decoder::forward(std::span<const Segment> segments) {
   float* x = x_.data();
   for (const Segment& s : segments) {
     for (int i = 0; i < s.count; ++i, x += D) {
-      const int token = s.sequence->tokens()[size_t(s.sequence->read() + i)];
+      const int token = s.sequence->tokens_and_drafts()[size_t(s.sequence->read() + i)];
       SH_ASSERT(token >= 0 && token < V);
       weights_.embed(token, x);
     }
@@ -55,23 +44,24 @@ std::span<const float> Decoder::forward(std::span<const Segment> segments) {
     if (layer.memory) {
       float* stream = x_.data();  // rows of one segment
       for (const Segment& s : segments) {
-        const std::span<const int> tokens = s.sequence->tokens();
+        const std::span<const int> tokens = s.sequence->tokens_and_drafts();
         ngram_lookup_.forward(*layer.memory, tokens.first(size_t(s.sequence->read() + s.count)),
                               stream, s.count);
         stream += int64_t(s.count) * D;
       }
     }
-    norm(x_.data(), layer.input_layernorm, normed_.data(), C);
-    attention_.forward(layer.self_attn, weights_.rope(), normed_.data(), x_.data(), segments, l);
-    norm(x_.data(), layer.post_attention_layernorm, normed_.data(), C);
+    norm_rows(x_.data(), layer.input_layernorm, normed_.data(), C, eps);
+    attention_.forward(layer.self_attn, weights_.rope(), normed_.data(), x_.data(), rows_, l);
+    norm_rows(x_.data(), layer.post_attention_layernorm, normed_.data(), C, eps);
     feed_forward_.forward(layer, normed_.data(), x_.data(), C);
   }
 
+  keep_streams(segments);
   const float* end = x_.data();
   float* wanted = normed_.data();
   for (const Segment& s : segments) {
     end += int64_t(s.count) * D;
-    if (s.logits > 0) norm(end - int64_t(s.logits) * D, weights_.norm, wanted, s.logits);
+    if (s.logits > 0) norm_rows(end - int64_t(s.logits) * D, weights_.norm, wanted, s.logits, eps);
     wanted += int64_t(s.logits) * D;
     s.sequence->advance(s.count);
   }
@@ -81,6 +71,17 @@ std::span<const float> Decoder::forward(std::span<const Segment> segments) {
   const PanelProduct logits = head_in_.times(weights_.head, logits_.data(), Write::kReplace);
   run_products({&logits, 1});
   return logits_.span();
+}
+
+void Decoder::keep_streams(std::span<const Segment> segments) {
+  if (!drafter_ || !segments.front().sequence->pool().drafts()) return;
+  const int D = weights_.config().hidden_size;
+  const float* x = x_.data();
+  for (const Segment& s : segments) {
+    for (int token = s.sequence->read(); token < s.sequence->read() + s.count; ++token, x += D)
+      std::copy_n(x, D, s.sequence->stream(token));
+  }
+  drafter_->read_prompts(segments);
 }
 
 std::span<const float> Decoder::forward(Sequence& sequence, int count, int logits) {

@@ -18,18 +18,23 @@ std::string name_of(const fs::path& model) {
 
 Engine::Engine(const fs::path& model, const EngineOptions& options)
     : name_(name_of(fs::weakly_canonical(model))),
-      weights_(load_weights(model)),
+      weights_(load_weights(model, options.drafts != 0)),
       tokenizer_(load_tokenizer(model)),
       chat_template_(load_chat_template(model)),
       generation_(read_generation_config(model, weights_->config())),
-      pool_(weights_->config(), options.cache_bytes),
+      pool_(weights_->config(), options.cache_bytes, weights_->mtp.has_value()),
       rules_{tokenizer_, generation_.end_tokens, look_up_tokens_,
-             int(std::min<int64_t>(config().max_position_embeddings, pool_.tokens()))},
+             int(std::min<int64_t>(config().max_position_embeddings, pool_.tokens())),
+             options.drafts},
       decoder_(*weights_),
       steps_(decoder_) {
   SH_CHECK(tokenizer_.vocab_size() <= config().vocab_size, kBadInput,
            "{}: the tokenizer has {} tokens, but the model says vocab_size = {}", model.string(),
            tokenizer_.vocab_size(), config().vocab_size);
+  SH_CHECK(options.drafts <= 0 || can_draft(), kUsage,
+           "{}: has no prediction module (num_nextn_predict_layers and its tensors), so nothing "
+           "drafts {} tokens ahead; leave --drafts at auto or off",
+           model.string(), options.drafts);
   for (const std::string_view name : kLookUpTokens)
     if (const auto id = tokenizer_.token_id(name); id && tokenizer_.is_special(*id))
       look_up_tokens_.push_back(*id);

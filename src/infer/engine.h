@@ -23,13 +23,16 @@ namespace shenhong {
 
 struct EngineOptions {
   int64_t cache_bytes = int64_t(1) << 30;  // of the latent caches of all answers together
+  // Tokens drafted ahead: a number, or kAutoDrafts, with which a model without a prediction module
+  // drafts none.
+  int drafts = 0;
 };
 
 class Engine {
  public:
   // Config, weights, tokenizer, chat template, settings of sampling (which may be absent).
   // Error(kBadInput) names the file that is missing, broken or contradicts another; others as
-  // PagePool.
+  // PagePool; Error(kUsage) when so many drafts are wanted and the model has no module for them.
   explicit Engine(const fs::path& model, const EngineOptions& options = {});
 
   // From any thread. Calls that are made at the same time are decoded together, and none can tell:
@@ -49,6 +52,7 @@ class Engine {
   // Whether the vocabulary has all tokens of a look-up.
   bool can_look_up() const { return look_up_tokens_.size() == kLookUpTokens.size(); }
   const std::vector<int>& look_up_tokens() const { return look_up_tokens_; }
+  bool can_draft() const { return pool_.drafts(); }
   const std::vector<int>& end_tokens() const { return generation_.end_tokens; }
   const SamplingConfig& default_sampling() const { return generation_.sampling; }
   const std::string& name() const { return name_; }  // the directory's or the file's

@@ -21,7 +21,7 @@ std::string_view finish_name(Finish finish) {
 
 Generation::Generation(PagePool& pool, const AnswerRules& rules, const GenerateRequest& request,
                        const OnPiece& on_piece, std::stop_token stop)
-    : Continuation(pool, request.prompt),
+    : Continuation(pool, request.prompt, request.drafts.value_or(rules.drafts)),
       rules_(rules),
       request_(request),
       on_piece_(on_piece),
@@ -62,6 +62,23 @@ bool Generation::end(Finish finish) {
   return false;
 }
 
+int Generation::draw(std::span<const float> logits, std::span<const int> context) {
+  // A vocabulary padded beyond the tokenizer's has rows that mean nothing.
+  return sampler_.sample(logits.first(size_t(rules_.tokenizer.vocab_size())), context,
+                         request_.guide ? request_.guide->banned() : std::span(rules_.banned));
+}
+
+bool Generation::ends(int token) const {
+  return std::ranges::find(rules_.end_tokens, token) != rules_.end_tokens.end();
+}
+
+// With the random number that will draw the token itself: where the laws of module and model agree,
+// so do the draws.
+std::optional<int> Generation::draft(std::span<const float> logits) {
+  const int id = draw(logits, sequence.tokens_and_drafts());
+  return ends(id) ? std::nullopt : std::optional(id);
+}
+
 bool Generation::go_on(std::span<const float> logits) {
   if (result_.tokens.empty()) {
     const Clock::time_point now = Clock::now();
@@ -69,23 +86,20 @@ bool Generation::go_on(std::span<const float> logits) {
     result_.cached_tokens = sequence.shared();
     start_ = now;
   }
-  // A vocabulary padded beyond the tokenizer's has rows that mean nothing.
-  logits = logits.first(size_t(rules_.tokenizer.vocab_size()));
   Guide* guide = request_.guide;
   for (;;) {
     bool wanted = true, ended = false, read = true;
-    if (auto writing =
-            guide ? guide->write(logits, shown_, limit_ - result_.tokens.size()) : std::nullopt) {
+    if (auto writing = guide ? guide->write(logits.first(size_t(rules_.tokenizer.vocab_size())),
+                                            shown_, limit_ - result_.tokens.size())
+                             : std::nullopt) {
       if (result_.tokens.size() + writing->tokens.size() > limit_) return end(Finish::kLength);
       append(writing->tokens);
       wanted = show(writing->shown);
       ended = writing->end;
       read = !writing->tokens.empty();
     } else {
-      const int id = sampler_.sample(logits, sequence.tokens(),
-                                     guide ? guide->banned() : std::span(rules_.banned));
-      if (std::ranges::find(rules_.end_tokens, id) != rules_.end_tokens.end())
-        return end(Finish::kStop);
+      const int id = draw(logits, sequence.tokens());
+      if (ends(id)) return end(Finish::kStop);
       append({&id, 1});
       if (guide) guide->drew(id);
       wanted = show(decoder_.push(id));

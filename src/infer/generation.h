@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -23,6 +24,8 @@ struct GenerateRequest {
   SamplingConfig sampling;
   std::vector<std::string> stop;  // the answer ends before the first of these
   Guide* guide = nullptr;         // writes along; null: nobody does, and nothing is looked up
+  // Tokens drafted ahead (infer/draft_depth.h), if the engine drafts; absent: as the engine does.
+  std::optional<int> drafts = {};
 };
 
 enum class Finish { kStop, kLength, kCancelled };
@@ -35,6 +38,7 @@ struct GenerateResult {
   Finish finish = Finish::kStop;
   int prompt_tokens = 0;
   int cached_tokens = 0;  // of the prompt, that the cache held from others
+  DraftCounts drafts;
   double prefill_s = 0, decode_s = 0;
 
   double tokens_per_s() const { return decode_s > 0 ? double(tokens.size()) / decode_s : 0; }
@@ -50,6 +54,7 @@ struct AnswerRules {
   const std::vector<int>& end_tokens;
   const std::vector<int>& banned;  // where no guide says otherwise
   int context_tokens;
+  int drafts;  // where the request does not say
 };
 
 class Generation : public Continuation {
@@ -59,10 +64,15 @@ class Generation : public Continuation {
              const OnPiece& on_piece, std::stop_token stop);
 
   bool go_on(std::span<const float> logits) override;
+  std::optional<int> draft(std::span<const float> logits) override;
+  int most_drafts() const override { return int(limit_ - result_.tokens.size()) - 1; }
   bool cancelled() const override { return stop_.stop_requested(); }
 
   // Once it has ended.
-  GenerateResult take_result() { return std::move(result_); }
+  GenerateResult take_result() {
+    result_.drafts = drafts;
+    return std::move(result_);
+  }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -70,6 +80,8 @@ class Generation : public Continuation {
   // What the reader sees of it; false when they want no more.
   bool show(std::string_view text);
   bool emit(const std::string& piece);
+  int draw(std::span<const float> logits, std::span<const int> context);
+  bool ends(int token) const;
   void append(std::span<const int> tokens);
   bool end(Finish finish);
 

@@ -9,9 +9,11 @@
 
 namespace shenhong {
 
-PagePool::PagePool(const ModelConfig& config, int64_t bytes)
-    : layers_(config.num_hidden_layers), row_size_(config.kv_lora_rank + config.qk_rope_head_dim) {
-  const int64_t page_bytes = kv_bytes_per_token(config) * kPageTokens;
+PagePool::PagePool(const ModelConfig& config, int64_t bytes, bool drafts)
+    : layers_(config.num_hidden_layers + int(drafts)),
+      row_size_(config.kv_lora_rank + config.qk_rope_head_dim),
+      stream_size_(drafts ? config.hidden_size : 0) {
+  const int64_t page_bytes = kv_bytes_per_token(config, drafts) * kPageTokens;
   const int64_t pages = bytes / page_bytes;
   SH_CHECK(pages >= 1, kUsage,
            "a cache of {} bytes: a page of {} tokens of this model takes {}; give it more", bytes,
@@ -19,7 +21,7 @@ PagePool::PagePool(const ModelConfig& config, int64_t bytes)
   SH_CHECK(pages <= INT32_MAX, kUsage, "a cache of {} bytes has more pages than can be counted",
            bytes);
   try {
-    values_.resize(pages * layers_ * kPageTokens * row_size_);
+    values_.resize(pages * page_bytes / int64_t(sizeof(float)));
   } catch (const std::bad_alloc&) {
     fail(Exit::kResources, "a cache of {} bytes: there is not so much memory; take a smaller one",
          bytes);
@@ -101,12 +103,14 @@ int PagePool::publish(int page, std::optional<int> before, std::span<const int> 
   return page;
 }
 
-int64_t cache_bytes(const ModelConfig& config, int64_t tokens) {
-  return (tokens + kPageTokens - 1) / kPageTokens * kPageTokens * kv_bytes_per_token(config);
+int64_t cache_bytes(const ModelConfig& config, int64_t tokens, bool drafts) {
+  return (tokens + kPageTokens - 1) / kPageTokens * kPageTokens *
+         kv_bytes_per_token(config, drafts);
 }
 
-int64_t kv_bytes_per_token(const ModelConfig& config) {
-  return int64_t(sizeof(float)) * cost_of(config).kv_numbers_per_token;
+int64_t kv_bytes_per_token(const ModelConfig& config, bool drafts) {
+  const int64_t module = config.kv_lora_rank + config.qk_rope_head_dim + config.hidden_size;
+  return int64_t(sizeof(float)) * (cost_of(config).kv_numbers_per_token + (drafts ? module : 0));
 }
 
 int64_t mha_kv_bytes_per_token(const ModelConfig& config) {

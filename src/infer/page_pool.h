@@ -1,6 +1,8 @@
 // The memory of all latent caches: pages of some tokens each, which sequences take, share and give
 // back. Per layer and token a page keeps the latent after its norm and the rotary key after its
-// rotation, side by side (V2 report, 2.1). What a sequence is, is infer/sequence's business.
+// rotation, side by side (V2 report, 2.1). With drafts there is one layer more, the prediction
+// module's, and the stream of every token that left the trunk. What a sequence is, is
+// infer/sequence's business.
 //
 // A page of a prompt can be published under the tokens that it holds and the page before it.
 // Whoever reads the same beginning then shares it: a chain of equal pages is an equal beginning. A
@@ -29,16 +31,22 @@ class PagePool {
  public:
   // As many pages as `bytes` hold. The system gives memory only as pages are first written.
   // Error(kUsage): not even one fits. Error(kResources): the system has not so much.
-  PagePool(const ModelConfig& config, int64_t bytes);
+  PagePool(const ModelConfig& config, int64_t bytes, bool drafts = false);
 
   int pages() const { return int(info_.size()); }
   int64_t tokens() const { return int64_t(pages()) * kPageTokens; }
   int available() const { return int(free_.size() + unused_.size()); }  // that take() would give
   int row_size() const { return row_size_; }                            // Rkv + Dr
+  bool drafts() const { return stream_size_ > 0; }
 
   // A layer's rows of a page, [kPageTokens, Rkv + Dr].
   float* rows(int page, int layer) { return values_.data() + offset(page, layer); }
   const float* rows(int page, int layer) const { return values_.data() + offset(page, layer); }
+
+  // What left the trunk for a token of a page, [D]; only with drafts.
+  float* stream(int page, int place) {
+    return values_.data() + offset(page, layers_) + int64_t(place) * stream_size_;
+  }
 
   // A page of the caller's own, or nothing. It may hold anything.
   std::optional<int> take();
@@ -70,12 +78,13 @@ class PagePool {
   };
 
   int64_t offset(int page, int layer) const {
-    return (int64_t(page) * layers_ + layer) * kPageTokens * row_size_;
+    return kPageTokens *
+           (page * (int64_t(layers_) * row_size_ + stream_size_) + int64_t(layer) * row_size_);
   }
   Prefix prefix_of(std::optional<int> before, std::span<const int> tokens) const;
   void use(int page);
 
-  int layers_, row_size_;
+  int layers_, row_size_, stream_size_;
   Buffer<float> values_;
   std::vector<Info> info_;  // by page
   std::vector<int> free_;
@@ -85,10 +94,10 @@ class PagePool {
 };
 
 // Bytes of a pool that holds so many tokens of one sequence.
-int64_t cache_bytes(const ModelConfig& config, int64_t tokens);
+int64_t cache_bytes(const ModelConfig& config, int64_t tokens, bool drafts = false);
 // Bytes that one more token takes, as we keep it, and what full per-head keys and values would
 // take.
-int64_t kv_bytes_per_token(const ModelConfig& config);
+int64_t kv_bytes_per_token(const ModelConfig& config, bool drafts = false);
 int64_t mha_kv_bytes_per_token(const ModelConfig& config);
 
 }  // namespace shenhong

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <random>
 
@@ -17,6 +18,37 @@ constexpr uint64_t kDrawStream = fnv1a("sampler.draw");
 // The likelier first; a tie goes to the lower id.
 bool is_before(const Sampler::Candidate& a, const Sampler::Candidate& b) {
   return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
+}
+
+constexpr size_t kBlock = 64;  // logits that are looked at together
+
+// Of at most kBlock. Lanes of their own, which the compiler takes several at a time.
+float largest_of(std::span<const float> x) {
+  constexpr size_t kLanes = 16;
+  float lanes[kLanes];
+  std::fill_n(lanes, kLanes, -std::numeric_limits<float>::infinity());
+  size_t i = 0;
+  for (; i + kLanes <= x.size(); i += kLanes)
+    for (size_t l = 0; l < kLanes; ++l) lanes[l] = x[i + l] > lanes[l] ? x[i + l] : lanes[l];
+  for (; i < x.size(); ++i) lanes[0] = std::max(lanes[0], x[i]);
+  return *std::max_element(lanes, lanes + kLanes);
+}
+
+void check_logits(std::span<const float> logits) {
+  float top = -std::numeric_limits<float>::infinity();
+  int broken = 0;
+  for (size_t begin = 0; begin < logits.size(); begin += kBlock) {
+    const auto block = logits.subspan(begin, std::min(kBlock, logits.size() - begin));
+    for (const float z : block) broken += z != z;
+    top = std::max(top, largest_of(block));
+  }
+  if (broken > 0) {
+    const auto first = std::ranges::find_if(logits, [](float z) { return std::isnan(z); });
+    fail(Exit::kFailure, "the logit of token {} is not a number: the model's weights are broken",
+         first - logits.begin());
+  }
+  SH_CHECK(std::isfinite(top), kFailure, "the largest logit is {}: the model's weights are broken",
+           top);
 }
 
 // Fills the probabilities: the softmax of the kept logits.
@@ -61,21 +93,13 @@ std::span<const Sampler::Candidate> Sampler::law(std::span<const float> logits,
                                                  std::span<const int> context,
                                                  std::span<const int> banned) {
   SH_ASSERT(!logits.empty());
-  float top = -std::numeric_limits<float>::infinity();
-  for (size_t id = 0; id < logits.size(); ++id) {
-    SH_CHECK(!std::isnan(logits[id]), kFailure,
-             "the logit of token {} is not a number: the model's weights are broken", id);
-    top = std::max(top, logits[id]);
-  }
-  SH_CHECK(std::isfinite(top), kFailure, "the largest logit is {}: the model's weights are broken",
-           top);
+  check_logits(logits);
   logits_.assign(logits.begin(), logits.end());
   penalise(context);
   for (const int id : banned)
     if (size_t(id) < logits_.size()) logits_[size_t(id)] = -std::numeric_limits<float>::infinity();
 
-  kept_.resize(logits_.size());
-  for (size_t id = 0; id < logits_.size(); ++id) kept_[id] = {int(id), logits_[id], 0};
+  gather();
   if (config_.temperature < kCold) {
     kept_.front() = *std::min_element(kept_.begin(), kept_.end(), is_before);
     kept_.resize(1);
@@ -131,6 +155,32 @@ void Sampler::penalise(std::span<const int> context) {
     });
 }
 
+// Candidates: of the vocabulary only those that may be among the top k, which nearly all are far
+// from. At least k logits are no less than the k-th largest of the blocks' largest.
+void Sampler::gather() {
+  const size_t k = config_.temperature < kCold ? 1 : size_t(config_.top_k);
+  const auto block_at = [&](size_t begin) {
+    return std::span(logits_).subspan(begin, std::min(kBlock, logits_.size() - begin));
+  };
+  tops_.clear();
+  for (size_t begin = 0; begin < logits_.size(); begin += kBlock)
+    tops_.push_back(largest_of(block_at(begin)));
+  float least = -std::numeric_limits<float>::infinity();
+  if (k > 0 && k <= tops_.size()) {
+    sorted_tops_ = tops_;
+    std::nth_element(sorted_tops_.begin(), sorted_tops_.begin() + ptrdiff_t(k - 1),
+                     sorted_tops_.end(), std::greater<>());
+    least = sorted_tops_[k - 1];
+  }
+  kept_.clear();
+  for (size_t i = 0; i < tops_.size(); ++i) {
+    if (tops_[i] < least) continue;
+    const auto block = block_at(i * kBlock);
+    for (size_t j = 0; j < block.size(); ++j)
+      if (block[j] >= least) kept_.push_back({int(i * kBlock + j), block[j], 0});
+  }
+}
+
 void Sampler::cut() {
   keep_top_k();
   keep_top_p();
@@ -139,8 +189,7 @@ void Sampler::cut() {
 
 void Sampler::keep_top_k() {
   const size_t k = size_t(config_.top_k);
-  if (k == 0 || k >= kept_.size()) return;
-  // A heap of k, which nearly all of a vocabulary only has to look at.
+  if (k == 0 || k >= logits_.size()) return;
   std::partial_sort(kept_.begin(), kept_.begin() + ptrdiff_t(k), kept_.end(), is_before);
   kept_.resize(k);
 }

@@ -72,6 +72,7 @@ class Sampler {
 
  private:
   void penalise(std::span<const int> context);
+  void gather();
   void cut();
   void keep_top_k();
   void keep_top_p();
@@ -80,8 +81,9 @@ class Sampler {
 
   SamplingConfig config_;
   size_t prompt_tokens_;
-  std::vector<float> logits_;  // [V] after the penalties
-  std::vector<int> counts_;    // [V] times in the window; zero between calls
+  std::vector<float> logits_;              // [V] after the penalties
+  std::vector<int> counts_;                // [V] times in the window; zero between calls
+  std::vector<float> tops_, sorted_tops_;  // of logits_'s blocks
   std::vector<Candidate> kept_;
 };
 

@@ -1,6 +1,7 @@
 #include "infer/scheduler.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "core/error.h"
 #include "core/parallel.h"
@@ -13,8 +14,33 @@ bool decodes(const Sequence& s) {
   return s.read() >= s.prompt_tokens() && s.pending() <= kMixedChunk;
 }
 
-int pages_for_pending(const Sequence& s) {
-  return (s.size() + kPageTokens - 1) / kPageTokens - int(s.pages().size());
+// Pages that are missing for all its tokens, and so many more.
+int pages_for_pending(const Sequence& s, int more = 0) {
+  return (s.size() + more + kPageTokens - 1) / kPageTokens - int(s.pages().size());
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Runs run(i) for everyone's i, over all threads where there are several; what it throws is left in
+// errors[i].
+template <class Run>
+std::vector<std::exception_ptr> for_each_one(size_t count, const Run& run) {
+  std::vector<std::exception_ptr> errors(count);
+  const auto guarded = [&](int64_t i) {
+    try {
+      run(size_t(i));
+    } catch (...) {
+      errors[size_t(i)] = std::current_exception();
+    }
+  };
+  if (count == 1) {
+    guarded(0);
+  } else {
+    parallel_for(int64_t(count), guarded);
+  }
+  return errors;
 }
 
 // A chunk that leaves a prompt unfinished ends with a page, which others can then share.
@@ -37,15 +63,84 @@ std::span<Continuation* const> Scheduler::step() {
   ended_.clear();
   drop_cancelled();
   admit();
-  plan();
-  if (segments_.empty()) return ended_;
+  readers_.clear();
   try {
-    draw(decoder_.forward(segments_));
+    draft();
+    plan();
+    forward();
   } catch (...) {  // the step's own memory: whoever is in it ends, the others go on
     const std::vector<Continuation*> readers = readers_;
     for (Continuation* reader : readers) end(*reader, std::current_exception());
   }
   return ended_;
+}
+
+void Scheduler::forward() {
+  if (segments_.empty()) return;
+  int rows = 0;
+  bool decodes_only = true;
+  for (const Segment& s : segments_) {
+    rows += s.count;
+    decodes_only &= s.count == 1 + s.sequence->drafts() && s.logits == s.count;
+  }
+  const auto start = std::chrono::steady_clock::now();
+  const auto logits = decoder_.forward(segments_);
+  if (decodes_only) costs_.stepped(rows, seconds_since(start));
+  draw(logits);
+}
+
+// Drafts take pages that nobody waits for.
+std::vector<Scheduler::Drafting> Scheduler::who_drafts() {
+  std::vector<Drafting> out;
+  int decoding = 0, wanted = 0;
+  for (const Continuation* c : running_) {
+    decoding += decodes(c->sequence);
+    wanted += std::max(0, pages_for_pending(c->sequence));
+  }
+  for (Continuation* c : running_) {
+    Sequence& s = c->sequence;
+    if (!s.pool().drafts() || !decodes(s) || s.pending() != 1) continue;
+    const int depth = c->depth.choose(costs_, decoding, std::min(c->most_drafts(), kMostDrafts));
+    if (depth <= 0) continue;
+    const int own = std::max(0, pages_for_pending(s));
+    const int extra = std::max(0, pages_for_pending(s, depth)) - own;
+    if (wanted + extra > s.pool().available()) continue;
+    const bool fits = s.reserve(1 + depth);
+    SH_ASSERT(fits);
+    wanted -= own;
+    out.push_back({c, depth});
+  }
+  return out;
+}
+
+void Scheduler::draft() {
+  std::vector<Drafting> left = who_drafts();
+  const size_t V = size_t(decoder_.config().vocab_size);
+  std::vector<Sequence*> sequences;
+  for (int depth = 1; !left.empty(); ++depth) {
+    sequences.clear();
+    readers_.clear();
+    for (const Drafting& d : left) {
+      sequences.push_back(&d.who->sequence);
+      readers_.push_back(d.who);
+    }
+    const auto start = std::chrono::steady_clock::now();
+    const auto logits = decoder_.draft(sequences);
+    std::vector<char> goes_on(left.size(), false);
+    const auto errors = for_each_one(left.size(), [&](size_t i) {
+      const auto token = left[i].who->draft(logits.subspan(i * V, V));
+      if (!token) return;
+      left[i].who->sequence.draft(*token);
+      goes_on[i] = depth < left[i].depth;
+    });
+    costs_.drafted(int(left.size()), seconds_since(start));
+    std::vector<Drafting> next;
+    for (size_t i = 0; i < left.size(); ++i) {
+      if (errors[i]) end(*left[i].who, errors[i]);
+      if (goes_on[i]) next.push_back(left[i]);
+    }
+    left = std::move(next);
+  }
 }
 
 void Scheduler::end(Continuation& continuation, std::exception_ptr error) {
@@ -89,7 +184,7 @@ void Scheduler::plan() {
   for (size_t i = 0; i < running_.size(); ++i) {
     if (!decodes(running_[i]->sequence)) continue;
     budget = kMixedChunk;
-    read(*running_[i], running_[i]->sequence.pending());
+    read(*running_[i], running_[i]->sequence.unread());
   }
   for (size_t i = 0; i < running_.size() && budget > 0; ++i) {
     Sequence& sequence = running_[i]->sequence;
@@ -109,7 +204,7 @@ void Scheduler::read(Continuation& continuation, int count) {
     pause_youngest();
     if (itself) return;
   }
-  segments_.push_back({&sequence, count, count == sequence.pending() ? 1 : 0});
+  segments_.push_back({&sequence, count, count == sequence.unread() ? 1 + sequence.drafts() : 0});
   readers_.push_back(&continuation);
 }
 
@@ -125,30 +220,29 @@ void Scheduler::pause_youngest() {
 void Scheduler::draw(std::span<const float> logits) {
   struct Drawing {
     Continuation* who;
-    const float* logits;
-    bool goes_on;
-    std::exception_ptr error;
+    const float* logits;  // of its last token, then of its drafts
+    bool goes_on = false;
   };
   const size_t V = size_t(decoder_.config().vocab_size);
   std::vector<Drawing> draws;
-  for (size_t i = 0; i < segments_.size(); ++i)
-    if (segments_[i].logits > 0)
-      draws.push_back({readers_[i], logits.data() + draws.size() * V, false, nullptr});
-  const auto run = [&](int64_t i) {
-    Drawing& d = draws[size_t(i)];
-    try {
-      d.goes_on = d.who->go_on({d.logits, V});
-    } catch (...) {
-      d.error = std::current_exception();
-    }
-  };
-  if (draws.size() == 1) {
-    run(0);
-  } else {
-    parallel_for(int64_t(draws.size()), run);
+  for (size_t i = 0; i < segments_.size(); ++i) {
+    if (segments_[i].logits == 0) continue;
+    draws.push_back({readers_[i], logits.data()});
+    logits = logits.subspan(size_t(segments_[i].logits) * V);
   }
-  for (Drawing& d : draws)
-    if (!d.goes_on) end(*d.who, std::move(d.error));
+  const auto errors = for_each_one(draws.size(), [&](size_t i) {
+    Drawing& d = draws[i];
+    Sequence& s = d.who->sequence;
+    const int first = s.size(), drafted = s.drafts();
+    do {
+      d.goes_on = d.who->go_on({d.logits + size_t(s.size() - first) * V, V});
+    } while (d.goes_on && s.pending() == 0);
+    const int right = std::min(s.read(), s.size()) - first;
+    d.who->drafts.add(drafted, right);
+    d.who->depth.learn(drafted, right);
+  });
+  for (size_t i = 0; i < draws.size(); ++i)
+    if (!draws[i].goes_on || errors[i]) end(*draws[i].who, errors[i]);
 }
 
 }  // namespace shenhong

@@ -4,8 +4,12 @@
 // one (infer/absorbed_attention.h), whatever the step that reads them looks like. So a row depends
 // on the tokens before it and on where the prompt ends, and on nothing else; a row of the prompt on
 // the tokens before it alone, which is why full pages of prompts, and only they, are shared.
+//
+// Behind its tokens a sequence may carry drafts, which are read like tokens and are none until
+// append() says the same.
 #pragma once
 
+#include <algorithm>
 #include <span>
 #include <vector>
 
@@ -20,30 +24,45 @@ class Sequence {
   ~Sequence() { release(); }
   Sequence(const Sequence&) = delete;
 
-  const std::vector<int>& tokens() const { return tokens_; }
-  int size() const { return int(tokens_.size()); }
+  std::span<const int> tokens() const { return std::span(tokens_).first(size_t(size())); }
+  std::span<const int> tokens_and_drafts() const { return tokens_; }
+  int size() const { return int(tokens_.size()) - drafts_; }
+  int drafts() const { return drafts_; }
   int prompt_tokens() const { return prompt_tokens_; }
-  int read() const { return read_; }              // tokens whose rows the pages hold
-  int pending() const { return size() - read_; }  // tokens still to be read
-  int shared() const { return shared_; }          // of those, that others had read
+  int read() const { return read_; }  // tokens and drafts whose rows the pages hold
+  int pending() const { return std::max(0, size() - read_); }  // tokens still to be read
+  int unread() const { return int(tokens_.size()) - read_; }   // tokens and drafts
+  int shared() const { return shared_; }                       // of the tokens, read by others
+  // Tokens, the first one aside, whose rows of the prediction module the pages hold.
+  int module_read() const { return module_read_; }
   std::span<const int> pages() const { return pages_; }
   PagePool& pool() const { return pool_; }
+  // [D] of a token or draft that has a page; only with drafts (PagePool::stream).
+  float* stream(int token) const {
+    return pool_.stream(pages_[size_t(token / kPageTokens)], token % kPageTokens);
+  }
 
-  void append(std::span<const int> tokens) {
-    tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+  // The first draft, if it says the same, becomes a token; if not, all are taken back.
+  void append(std::span<const int> tokens);
+  void draft(int token) {
+    tokens_.push_back(token);
+    ++drafts_;
   }
 
   // Takes over the published pages that begin with what is pending of the prompt, but for its last
   // token, whose logits somebody wants.
   void share();
-  // Pages for the next `rows` pending tokens. False, and nothing is taken, when the pool has none.
+  // Pages for the next `rows` tokens and drafts, which need not be known yet. False, and nothing is
+  // taken, when the pool has none.
   bool reserve(int rows);
-  // The next `rows` pending tokens, for which there are pages, have been read. Publishes what
-  // is full of prompt.
+  // The next `rows` tokens and drafts, for which there are pages, have been read; those of the
+  // prompt by the prediction module, too. Publishes what is full of prompt.
   void advance(int rows);
-  // Forgets all tokens but the first `tokens`, not fewer than the prompt's.
+  // The prediction module has read all tokens.
+  void advance_module() { module_read_ = size(); }
+  // Forgets all but the first `tokens`, not fewer than the prompt's, and all drafts.
   void truncate(int tokens);
-  // Gives all pages back: everything is pending again.
+  // Gives all pages back: everything is pending again. There are no drafts any more.
   void release();
 
  private:
@@ -56,12 +75,14 @@ class Sequence {
 
   PagePool& pool_;
   std::vector<int> tokens_, pages_;
-  int prompt_tokens_, read_ = 0;
+  int prompt_tokens_, drafts_ = 0;
+  int read_ = 0, module_read_ = 0;
   int shared_ = 0;
   int published_ = 0;  // pages at the beginning that others may share
 };
 
-// The next tokens of one sequence in a step that reads tokens of many. There are pages for them.
+// The next tokens and drafts of one sequence in a step that reads those of many. There are pages
+// for them.
 struct Segment {
   Sequence* sequence;
   int count;

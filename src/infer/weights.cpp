@@ -62,6 +62,43 @@ class Reader {
             floats(prefix + "key_norm.weight", 1, D)};
   }
 
+  LayerWeights layer(int l, bool is_moe) const {
+    const int D = c_.hidden_size;
+    const std::string prefix = layer_prefix(l);
+    LayerWeights out;
+    if (std::ranges::find(c_.ngram_memory.layers, l) != c_.ngram_memory.layers.end())
+      out.memory = memory(l);
+    out.input_layernorm = floats(prefix + "input_layernorm.weight", 1, D);
+    out.self_attn = attention(prefix + "self_attn.");
+    out.post_attention_layernorm = floats(prefix + "post_attention_layernorm.weight", 1, D);
+    if (!is_moe) {
+      out.mlp = mlp(prefix + "mlp.", c_.intermediate_size);
+      return out;
+    }
+    out.moe = moe(prefix + "mlp.");
+    out.has_mlp = c_.n_shared_experts > 0;
+    if (out.has_mlp)
+      out.mlp = mlp(prefix + "mlp.shared_experts.", c_.moe_intermediate_size * c_.n_shared_experts);
+    return out;
+  }
+
+  MtpWeights mtp(const QuantizedMatrix& head) const {
+    const int D = c_.hidden_size, l = c_.num_hidden_layers;
+    const std::string prefix = layer_prefix(l);
+    MtpWeights m{floats(prefix + "enorm.weight", 1, D),
+                 floats(prefix + "hnorm.weight", 1, D),
+                 panels(prefix + "eh_proj.weight", D, 2 * D),
+                 layer(l, /*is_moe=*/true),
+                 floats(prefix + "shared_head.norm.weight", 1, D),
+                 {}};
+    if (head.format == NumberFormat::kBF16 && fits_blocks(NumberFormat::kInt8, D)) {
+      Buffer<float> numbers(int64_t(head.rows) * head.cols);
+      dequantize(head, numbers.data());
+      m.head = WeightPanels(NumberFormat::kInt8, head.rows, head.cols, numbers.data());
+    }
+    return m;
+  }
+
   MoeWeights moe(const std::string& prefix) const {
     const int E = c_.n_routed_experts, D = c_.hidden_size;
     MoeWeights m{{}, Router<float>(c_, prefix + "gate."), {}};
@@ -127,52 +164,52 @@ int64_t bytes_of(const AttentionWeights& a, bool decoding) {
   return sum;
 }
 
+int64_t bytes_of(const LayerWeights& layer) {
+  int64_t sum = bytes_of(layer.self_attn, false) + bytes_of(layer.mlp);
+  if (layer.memory) sum += bytes_of(*layer.memory, false);
+  if (!layer.moe) return sum;
+  sum += layer.moe->gate.bytes();
+  for (const MlpWeights& expert : layer.moe->experts) sum += bytes_of(expert);
+  return sum;
+}
+
 }  // namespace
 
-Weights::Weights(const ModelConfig& config, const Source& source) : config_(config), rope_(config) {
+Weights::Weights(const ModelConfig& config, const Source& source, bool drafts)
+    : config_(config), rope_(config) {
   const Reader read(config_, source);
   const int D = config_.hidden_size, V = config_.vocab_size;
   embed_tokens_ = source("model.embed_tokens.weight", V, D);
-  for (int l = 0; l < config_.num_hidden_layers; ++l) {
-    const std::string prefix = layer_prefix(l);
-    LayerWeights layer;
-    if (std::ranges::find(config_.ngram_memory.layers, l) != config_.ngram_memory.layers.end())
-      layer.memory = read.memory(l);
-    layer.input_layernorm = read.floats(prefix + "input_layernorm.weight", 1, D);
-    layer.self_attn = read.attention(prefix + "self_attn.");
-    layer.post_attention_layernorm = read.floats(prefix + "post_attention_layernorm.weight", 1, D);
-    if (!config_.is_moe(l)) {
-      layer.mlp = read.mlp(prefix + "mlp.", config_.intermediate_size);
-    } else {
-      layer.moe = read.moe(prefix + "mlp.");
-      layer.has_mlp = config_.n_shared_experts > 0;
-      if (layer.has_mlp)
-        layer.mlp = read.mlp(prefix + "mlp.shared_experts.",
-                             config_.moe_intermediate_size * config_.n_shared_experts);
-    }
-    layers.push_back(std::move(layer));
-  }
+  for (int l = 0; l < config_.num_hidden_layers; ++l)
+    layers.push_back(read.layer(l, config_.is_moe(l)));
   norm = read.floats("model.norm.weight", 1, D);
-  head = config_.tie_word_embeddings ? WeightPanels(embed_tokens_.view)
-                                     : read.panels("lm_head.weight", V, D);
+  const QuantizedBuffer own_head =
+      config_.tie_word_embeddings ? QuantizedBuffer{} : source("lm_head.weight", V, D);
+  const QuantizedMatrix& stored = config_.tie_word_embeddings ? embed_tokens_.view : own_head.view;
+  head = WeightPanels(stored);
+  if (drafts && config_.num_nextn_predict_layers > 0) mtp = read.mtp(stored);
 }
 
 Weights::Weights(const Model<float>& model, NumberFormat format)
-    : Weights(model.config(), [&](const std::string& name, int rows, int cols) {
-        const Parameter<float>* found = nullptr;
-        model.for_each_parameter([&](const Parameter<float>& p) {
-          if (p.name == name) found = &p;
-        });
-        SH_ASSERT(found && found->rows == rows && found->cols == cols);
-        return quantize(stays_fine(name) ? NumberFormat::kF32 : format, rows, cols, found->w());
-      }) {}
+    : Weights(
+          model.config(),
+          [&](const std::string& name, int rows, int cols) {
+            const Parameter<float>* found = nullptr;
+            model.for_each_parameter([&](const Parameter<float>& p) {
+              if (p.name == name) found = &p;
+            });
+            SH_ASSERT(found && found->rows == rows && found->cols == cols);
+            return quantize(stays_fine(name) ? NumberFormat::kF32 : format, rows, cols, found->w());
+          },
+          /*drafts=*/true) {}
 
-std::unique_ptr<Weights> load_weights(const fs::path& model) {
+std::unique_ptr<Weights> load_weights(const fs::path& model, bool drafts) {
   if (is_gguf(model)) {
     const GgufModel file(model);
     return std::make_unique<Weights>(
         file.config(),
-        [&](const std::string& name, int rows, int cols) { return file.read(name, rows, cols); });
+        [&](const std::string& name, int rows, int cols) { return file.read(name, rows, cols); },
+        drafts);
   }
   SH_CHECK(fs::is_directory(model), kBadInput,
            "{}: no such model directory; want one with config.json and model.safetensors",
@@ -181,7 +218,8 @@ std::unique_ptr<Weights> load_weights(const fs::path& model) {
   const ModelConfig config = files.checked_config();
   auto weights = std::make_unique<Weights>(
       config,
-      [&](const std::string& name, int rows, int cols) { return files.read(name, rows, cols); });
+      [&](const std::string& name, int rows, int cols) { return files.read(name, rows, cols); },
+      drafts);
   files.check_all_read([&](const std::string& name) {
     return is_shared_copy(name) || is_prediction_module(name, config.num_hidden_layers);
   });
@@ -192,13 +230,8 @@ void Weights::embed(int token, float* out) const { dequantize_row(embed_tokens_.
 
 int64_t Weights::bytes() const {
   int64_t sum = head.bytes() + int64_t(embed_tokens_.numbers.size() + embed_tokens_.scales.size());
-  for (const LayerWeights& layer : layers) {
-    sum += bytes_of(layer.self_attn, false) + bytes_of(layer.mlp);
-    if (layer.memory) sum += bytes_of(*layer.memory, false);
-    if (!layer.moe) continue;
-    sum += layer.moe->gate.bytes();
-    for (const MlpWeights& expert : layer.moe->experts) sum += bytes_of(expert);
-  }
+  for (const LayerWeights& layer : layers) sum += bytes_of(layer);
+  if (mtp) sum += mtp->eh_proj.bytes() + bytes_of(mtp->layer) + mtp->head.bytes();
   return sum;
 }
 

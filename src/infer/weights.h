@@ -60,12 +60,24 @@ struct LayerWeights {
   bool has_mlp = true;
 };
 
+// The first multi-token-prediction module (model/mtp), for drafts.
+struct MtpWeights {
+  Buffer<float> enorm, hnorm;  // [D]
+  WeightPanels eh_proj;        // [D,2D]
+  LayerWeights layer;
+  Buffer<float> norm;  // [D]
+  // [V,D]: the model's, in int8 where that is in bf16. A draft may be wrong, so it reads half
+  // of the bytes. Empty: the model's head as it is.
+  WeightPanels head;
+};
+
 class Weights {
  public:
   // Gives a tensor of the checkpoint, [rows, cols], in the number format that it is kept in.
   using Source = std::function<QuantizedBuffer(const std::string& name, int rows, int cols)>;
-  Weights(const ModelConfig& config, const Source& source);
-  // From a model in memory, all in `format`, but for what is always float.
+  // `drafts`: with the module for them, if the config has one.
+  Weights(const ModelConfig& config, const Source& source, bool drafts = false);
+  // From a model in memory, all in `format`, but for what is always float; with its module.
   Weights(const Model<float>& model, NumberFormat format);
 
   const ModelConfig& config() const { return config_; }
@@ -76,9 +88,10 @@ class Weights {
   std::vector<LayerWeights> layers;
   Buffer<float> norm;  // [D]
   WeightPanels head;   // [V,D]
+  std::optional<MtpWeights> mtp;
 
   int64_t bytes() const;            // in memory
-  int64_t bytes_per_token() const;  // that one decoded token reads
+  int64_t bytes_per_token() const;  // that one decoded token reads, without drafts
  private:
   ModelConfig config_;
   Rope<float> rope_;
@@ -86,8 +99,8 @@ class Weights {
 };
 
 // Those of a model directory or of a GGUF file, each in the number format that it is stored in.
-// Tensors of multi-token-prediction modules are passed over. Errors as in model/weight_files and
-// model/gguf_model.
-std::unique_ptr<Weights> load_weights(const fs::path& model);
+// Tensors of multi-token-prediction modules are passed over, but for what `drafts` want. Errors as
+// in model/weight_files and model/gguf_model.
+std::unique_ptr<Weights> load_weights(const fs::path& model, bool drafts = false);
 
 }  // namespace shenhong

@@ -11,12 +11,14 @@ namespace {
 constexpr size_t kIdLetters = 29;
 
 Json usage_json(std::span<const GroundedReply> results) {
-  int64_t prompt = 0, completion = 0, cached = 0, facts = 0;
+  int64_t prompt = 0, completion = 0, cached = 0, facts = 0, drafted = 0, accepted = 0;
   bool grounded = false;
   for (const GroundedReply& result : results) {
     prompt += result.prompt_tokens;
     completion += int64_t(result.tokens.size());
     cached += result.cached_tokens;
+    drafted += result.drafts.all_made();
+    accepted += result.drafts.all_accepted();
     grounded |= !result.grounding.is_null();
     if (!result.grounding.is_null()) facts += result.grounding["fact_tokens"].get<int64_t>();
   }
@@ -25,7 +27,12 @@ Json usage_json(std::span<const GroundedReply> results) {
                 {"total_tokens", prompt + completion},
                 {"prompt_tokens_details", {{"cached_tokens", cached}}}};
   // What was read and not drawn: a part of the completion.
-  if (grounded) usage["completion_tokens_details"] = {{"fact_tokens", facts}};
+  if (grounded) usage["completion_tokens_details"]["fact_tokens"] = facts;
+  // OpenAI's names, of what a client predicts there; here the model did itself.
+  if (drafted > 0) {
+    usage["completion_tokens_details"]["accepted_prediction_tokens"] = accepted;
+    usage["completion_tokens_details"]["rejected_prediction_tokens"] = drafted - accepted;
+  }
   return usage;
 }
 

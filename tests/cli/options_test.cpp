@@ -3,6 +3,7 @@
 
 #include <chrono>
 
+#include "cli/drafts_option.h"
 #include "cli/model_option.h"
 #include "cli/sampling_options.h"
 #include "core/error.h"
@@ -35,6 +36,20 @@ TEST(SamplingOptions, without_a_seed_each_run_has_its_own) {
 
 TEST(SamplingOptions, a_value_out_of_range_is_a_usage_error) {
   EXPECT_THROW(resolved({"--top-p=2"}, {}), Error);
+}
+
+TEST(DraftsOption, is_a_number_auto_or_off) {
+  const auto parsed = [](std::vector<std::string> arguments) {
+    CLI::App app;
+    int drafts = kAutoDrafts;
+    add_drafts_option(app, drafts);
+    app.parse(std::move(arguments));
+    return drafts;
+  };
+  EXPECT_EQ(parsed({}), kAutoDrafts);
+  EXPECT_EQ(parsed({"--drafts=off"}), 0);
+  EXPECT_EQ(parsed({"--drafts=3"}), 3);
+  EXPECT_THROW(parsed({"--drafts=many"}), CLI::ValidationError);
 }
 
 // Runs in an empty directory of its own: ./models is looked up from there.

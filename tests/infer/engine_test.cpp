@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <thread>
 
 #include "infer/tiny_models.h"
@@ -102,6 +103,136 @@ TEST_F(EngineTest, what_a_guide_only_shows_is_not_read) {
   EXPECT_EQ(marked.tokens, plain.tokens);
   EXPECT_EQ(marker.drawn, plain.tokens);
   EXPECT_NE(marked.text.find("[1]"), marked.text.npos);
+}
+
+// The same model directory with a prediction module whose drafts are often right.
+class DraftsTest : public EngineTest {
+ protected:
+  static void SetUpTestSuite() {
+    EngineTest::SetUpTestSuite();
+    save_model(*agreeing_model(read_config(directory_ / "config.json"), 0.3, 22), directory_,
+               WeightFormat::kF32);
+  }
+  static constexpr int kSettings[] = {kAutoDrafts, 1, 2, 3, 4, kMostDrafts};
+
+  // Everything that a reader can tell of an answer.
+  static std::string told(Engine& engine, GenerateRequest request, int drafts,
+                          int most_pieces = 0) {
+    request.drafts = drafts;
+    std::string pieces;
+    int count = 0;
+    const GenerateResult r = engine.generate(request, [&](std::string_view piece) {
+      pieces += fmt::format("[{}]", piece);
+      return ++count != most_pieces;
+    });
+    std::string out = fmt::format("{} {} {} |", pieces, r.text, finish_name(r.finish));
+    for (const int id : r.tokens) out += fmt::format(" {}", id);
+    const int64_t made = r.drafts.all_made();
+    made_ += made;
+    accepted_ += r.drafts.all_accepted();
+    EXPECT_TRUE(drafts != 0 || made == 0);
+    return out;
+  }
+
+  inline static std::atomic<int64_t> made_ = 0, accepted_ = 0;
+};
+
+// A9 of the acceptance table, greedy and drawn, with everything that can end an answer.
+TEST_F(DraftsTest, change_nothing_that_can_be_told) {
+  Engine engine(directory_, {.drafts = kAutoDrafts});
+  ASSERT_TRUE(engine.can_draft());
+  made_ = accepted_ = 0;
+  for (uint64_t seed = 0; seed < 12; ++seed) {
+    GenerateRequest r = request(engine, seed);
+    if (seed % 3 == 0) r.sampling.temperature = 0;
+    if (seed % 4 == 1) r.sampling.presence_penalty = 1.5;
+    if (seed % 4 == 2) r.sampling.repetition_penalty = 1.3;
+    if (seed % 2 == 1) r.sampling.top_k = 20;
+    if (seed % 5 == 3) r.max_tokens = int(seed) + 1;
+    const std::string wanted = told(engine, r, 0);
+    for (const int drafts : kSettings) EXPECT_EQ(told(engine, r, drafts), wanted) << drafts;
+    const std::string cancelled = told(engine, r, 0, 3);
+    for (const int drafts : kSettings) EXPECT_EQ(told(engine, r, drafts, 3), cancelled) << drafts;
+    // What it said anyway, as a stop string.
+    const std::string text = engine.generate(r).text;
+    if (text.size() < 12 || !is_valid_utf8(text.substr(6, 6))) continue;
+    r.stop = {text.substr(6, 6)};
+    const std::string stopped = told(engine, r, 0);
+    for (const int drafts : kSettings) EXPECT_EQ(told(engine, r, drafts), stopped) << drafts;
+  }
+  EXPECT_GT(accepted_, 100);
+  EXPECT_GT(made_ - accepted_, 100);
+}
+
+TEST_F(DraftsTest, a_guide_writes_what_it_would_write_without) {
+  // Every few tokens it writes a few, and once shows something only.
+  struct Writer : Guide {
+    explicit Writer(std::span<const int> banned) : banned_(banned) {}
+    std::optional<Writing> write(std::span<const float> logits, size_t shown, size_t) override {
+      log += fmt::format(" {}:{:a}", shown, logits[7]);
+      if (++draws % 5 != 0) return {};
+      if (draws == 10) return Writing{{}, "[1]"};
+      return Writing{{70 + draws % 3, 80, 81}, "x", draws > 40};
+    }
+    void drew(int id) override { log += fmt::format(" {}", id); }
+    std::span<const int> banned() const override { return banned_; }
+    std::span<const int> banned_;
+    std::string log;
+    int draws = 0;
+  };
+  Engine engine(directory_, {.drafts = 2});
+  for (uint64_t seed = 0; seed < 6; ++seed) {
+    GenerateRequest r = request(engine, seed);
+    if (seed % 2 == 0) r.sampling.temperature = 0;
+    std::string wanted, log;
+    for (const int drafts : {0, 1, 2, 4, kAutoDrafts}) {
+      Writer writer(engine.look_up_tokens());
+      r.guide = &writer;
+      const std::string got = told(engine, r, drafts);
+      if (drafts == 0) wanted = got, log = writer.log;
+      EXPECT_EQ(got, wanted);
+      EXPECT_EQ(writer.log, log);
+    }
+  }
+}
+
+// Each with drafts of its own or none, in a cache that cannot hold all, some cancelled.
+TEST_F(DraftsTest, change_nothing_in_company) {
+  Engine engine(directory_, {.cache_bytes = cache_bytes(read_config(directory_ / "config.json"),
+                                                        256, /*drafts=*/true),
+                             .drafts = kAutoDrafts});
+  std::vector<std::string> wanted, got(24);
+  const auto ask = [&](uint64_t i, int drafts) {
+    GenerateRequest r = request(engine, i);
+    if (i % 3 == 0) r.sampling.temperature = 0;
+    return told(engine, r, drafts, i % 5 == 0 ? 4 : 0);
+  };
+  for (uint64_t i = 0; i < got.size(); ++i) wanted.push_back(ask(i, 0));
+  {
+    std::vector<std::jthread> callers;
+    for (uint64_t i = 0; i < got.size(); ++i)
+      callers.emplace_back([&, i] { got[i] = ask(i, int(i % 6) - 1); });
+  }
+  EXPECT_EQ(got, wanted);
+}
+
+TEST_F(DraftsTest, want_a_module) {
+  const fs::path without = directory_.string() + "_without";
+  fs::copy(directory_, without, fs::copy_options::recursive);
+  ModelConfig config = read_config(directory_ / "config.json");
+  config.num_nextn_predict_layers = 0;
+  save_model(*random_model(config, 21), without, WeightFormat::kF32);
+  Engine engine(without, {.drafts = kAutoDrafts});
+  EXPECT_FALSE(engine.can_draft());
+  EXPECT_EQ(told(engine, request(engine), 4), told(engine, request(engine), 0));
+  try {
+    Engine broken(without, {.drafts = 2});
+    ADD_FAILURE();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), Exit::kUsage);
+    EXPECT_NE(std::string(e.what()).find("no prediction module"), std::string::npos);
+  }
+  fs::remove_all(without);
 }
 
 TEST_F(EngineTest, the_same_seed_gives_the_same_answer) {

@@ -109,6 +109,31 @@ TEST(Sampler, top_k_keeps_the_k_best_and_the_lower_ids_of_equals) {
   EXPECT_EQ(kept_ids(config, kLogits).size(), kLogits.size());
 }
 
+// Of a vocabulary of many blocks, with many equals, the last block not whole.
+TEST(Sampler, top_k_of_many_is_what_sorting_all_gives) {
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    std::vector<float> logits(5011);
+    for (size_t id = 0; id < logits.size(); ++id)
+      logits[id] = std::round(float(8 * normal(seed, 1, id))) / 4;
+    if (seed % 4 == 0) std::sort(logits.begin(), logits.end());
+    std::vector<int> sorted(logits.size());
+    for (size_t i = 0; i < sorted.size(); ++i) sorted[i] = int(i);
+    std::stable_sort(sorted.begin(), sorted.end(),
+                     [&](int a, int b) { return logits[size_t(a)] > logits[size_t(b)]; });
+    for (const int k : {1, 2, 40, 78, 79, 80, 500, 5010}) {
+      SamplingConfig config = plain();
+      config.top_k = k;
+      for (const char* order : {"llama", "hf"}) {
+        config.order = order;
+        Sampler sampler(config);
+        const auto law = sampler.law(logits, {});
+        ASSERT_EQ(law.size(), size_t(k));
+        for (size_t i = 0; i < law.size(); ++i) ASSERT_EQ(law[i].id, sorted[i]) << seed << " " << k;
+      }
+    }
+  }
+}
+
 TEST(Sampler, top_p_keeps_the_token_that_crosses_the_line_and_always_one) {
   const std::vector<float> logits = {std::log(0.5f), std::log(0.2f), std::log(0.2f),
                                      std::log(0.1f)};

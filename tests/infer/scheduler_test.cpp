@@ -45,13 +45,14 @@ struct Ask {
   int tokens = 1;  // of the answer
   SamplingConfig sampling;
   bool writes = false;  // now and then several tokens at once, as a guide does
+  int drafts = 0;
 };
 
 // Keeps every logit that it is given.
 class Recorder : public Continuation {
  public:
   Recorder(PagePool& pool, const Ask& asked)
-      : Continuation(pool, asked.prompt), ask(asked), sampler_(asked.sampling) {}
+      : Continuation(pool, asked.prompt, asked.drafts), ask(asked), sampler_(asked.sampling) {}
 
   bool go_on(std::span<const float> row) override {
     logits.emplace_back(row.begin(), row.end());
@@ -64,6 +65,12 @@ class Recorder : public Continuation {
     done = true;
     return false;
   }
+  std::optional<int> draft(std::span<const float> row) override {
+    const int id = sampler_.sample(row, sequence.tokens_and_drafts());
+    return ask.writes && id % 50 == 17 ? std::nullopt
+                                       : std::optional(id);  // as if it were an end token
+  }
+  int most_drafts() const override { return ask.tokens - answered() - 1; }
   bool cancelled() const override { return cancel; }
   int answered() const { return sequence.size() - sequence.prompt_tokens(); }
 
@@ -99,7 +106,7 @@ void expect_same(const Recorder& got, const Recorder& wanted, const std::string&
                           got.logits[i].size() * sizeof(float)),
               0)
         << what << ", draw " << i;
-  const std::vector<int>&a = got.sequence.tokens(), &b = wanted.sequence.tokens();
+  const auto a = got.sequence.tokens(), b = wanted.sequence.tokens();
   EXPECT_TRUE(std::equal(a.begin(), a.end(), b.begin())) << what;
 }
 
@@ -120,6 +127,7 @@ std::vector<Ask> random_asks(const ModelConfig& config, int count, uint64_t seed
     ask.sampling.repetition_penalty = draw(2, 8) == 0 ? 1 : 1.2;
     ask.sampling.seed = uint64_t(draw(1 << 20, 9));
     ask.writes = draw(3, 10) == 0;
+    ask.drafts = draw(6, 11) - 1;  // as many as pay, none, up to 4
     asks.push_back(ask);
   }
   return asks;
@@ -129,6 +137,7 @@ struct Setting {
   std::string name;
   ModelConfig config;
   NumberFormat format;
+  double share;  // of what the layers add: the more, the fewer drafts are right
 };
 void PrintTo(const Setting& setting, std::ostream* out) { *out << setting.name; }
 
@@ -136,11 +145,12 @@ class EveryFormat : public testing::TestWithParam<Setting> {};
 
 // A10 of the acceptance table: many random interleavings, with pages in plenty and short of them.
 TEST_P(EveryFormat, an_answer_does_not_depend_on_who_else_is_there) {
-  const ModelConfig& config = GetParam().config;
-  const auto model = random_model(config, 31);
+  const auto model = agreeing_model(GetParam().config, GetParam().share, 31);
+  const ModelConfig& config = model->config();
   const Weights weights(*model, GetParam().format);
   Decoder decoder(weights);
   int paused = 0, shared = 0, cancelled = 0;
+  int64_t accepted = 0, rejected = 0, chained = 0;
   for (uint64_t seed = 0; seed < 4; ++seed) {
     const std::vector<Ask> asks = random_asks(config, 24, seed);
     std::vector<std::unique_ptr<Recorder>> wanted;
@@ -149,7 +159,8 @@ TEST_P(EveryFormat, an_answer_does_not_depend_on_who_else_is_there) {
       wanted.push_back(alone(decoder, fresh, ask));
     }
     for (const int pages : {400, 12}) {
-      PagePool pool(config, bytes_of_pages(config, pages));
+      PagePool pool(config, cache_bytes(config, int64_t(pages) * kPageTokens, /*drafts=*/true),
+                    /*drafts=*/true);
       Scheduler scheduler(decoder);
       std::vector<std::unique_ptr<Recorder>> got;
       for (uint64_t step = 0; got.size() < asks.size() || !scheduler.idle(); ++step) {
@@ -171,6 +182,10 @@ TEST_P(EveryFormat, an_answer_does_not_depend_on_who_else_is_there) {
         EXPECT_TRUE(got[i]->done || got[i]->cancel);
         shared += got[i]->shared > 0;
         cancelled += !got[i]->done;
+        accepted += got[i]->drafts.all_accepted();
+        chained += got[i]->drafts.accepted[3];
+        rejected += got[i]->drafts.all_made() - got[i]->drafts.all_accepted();
+        EXPECT_TRUE(asks[i].drafts != 0 || got[i]->drafts.all_made() == 0);
         expect_same(*got[i], *wanted[i], fmt::format("seed {}, {} pages, {}", seed, pages, i));
       }
     }
@@ -178,12 +193,16 @@ TEST_P(EveryFormat, an_answer_does_not_depend_on_who_else_is_there) {
   EXPECT_GT(paused, 0);
   EXPECT_GT(shared, 10);
   EXPECT_GT(cancelled, 3);
+  EXPECT_GT(accepted, 500);
+  EXPECT_GT(rejected, 500);
+  EXPECT_GT(chained, 15);
 }
 
 INSTANTIATE_TEST_SUITE_P(Scheduler, EveryFormat,
-                         testing::Values(Setting{"f32", long_config(), NumberFormat::kF32},
-                                         Setting{"int8", block_config(), NumberFormat::kInt8},
-                                         Setting{"beyond", beyond_config(), NumberFormat::kF32}),
+                         testing::Values(Setting{"f32", long_config(), NumberFormat::kF32, 0.03},
+                                         Setting{"int8", block_config(), NumberFormat::kInt8, 0.03},
+                                         Setting{"beyond", beyond_config(), NumberFormat::kF32,
+                                                 0.03}),
                          [](const auto& test) { return test.param.name; });
 
 class SchedulerTest : public testing::Test {
@@ -309,6 +328,30 @@ TEST_F(SchedulerTest, equal_prompts_that_come_together_are_read_once) {
   run(scheduler);
   EXPECT_EQ(all[0]->shared, 0);
   for (size_t i = 1; i < all.size(); ++i) EXPECT_GE(all[i]->shared, kMixedChunk) << i;
+}
+
+// With drafts that are always right a step makes a token more for each.
+TEST_F(SchedulerTest, right_drafts_save_steps) {
+  const auto model = agreeing_model(config_, 0, 33);
+  const Weights weights(*model, NumberFormat::kF32);
+  Decoder decoder(weights);
+  for (int drafts = 0; drafts <= 4; ++drafts) {
+    PagePool pool(model->config(), cache_bytes(model->config(), 400, true), true);
+    Scheduler scheduler(decoder);
+    Ask greedy = ask(40, 61, 5);
+    greedy.sampling.temperature = 0;
+    greedy.drafts = drafts;
+    Recorder one(pool, greedy);
+    scheduler.add(one);
+    int steps = 0;
+    for (; !scheduler.idle(); ++steps) scheduler.step();
+    EXPECT_TRUE(one.done);
+    EXPECT_EQ(one.answered(), 61) << "not one too many";
+    if (one.drafts.all_made() > 0) {
+      EXPECT_EQ(one.drafts.all_made(), one.drafts.all_accepted());
+    }
+    EXPECT_EQ(steps, 1 + (60 + drafts) / (1 + drafts)) << drafts;
+  }
 }
 
 // Many threads hand theirs in at their own times.

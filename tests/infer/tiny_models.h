@@ -1,6 +1,9 @@
 // Random models that are small enough to test with and turn on every switch of the architecture.
 #pragma once
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -123,6 +126,31 @@ inline std::unique_ptr<Model<float>> random_model(const ModelConfig& config, uin
                                  (config.by_threshold() ? -0.75f : 0.0f)
                            : float(1 + 0.2 * normal(seed, fnv1a(p.name), uint64_t(i)));
   });
+  return model;
+}
+
+// A model whose module drafts what the trunk would say for as long as the trunk says what its last
+// token alone asks for: that is always where the layers add nothing, and less often the more they
+// add. `share` scales what they add.
+inline std::unique_ptr<Model<float>> agreeing_model(ModelConfig config, double share,
+                                                    uint64_t seed) {
+  config.num_nextn_predict_layers = 1;
+  auto model = random_model(config, seed);
+  const int D = config.hidden_size;
+  Mtp<float>& module = model->mtp.front();
+  model->for_each_parameter([&](Parameter<float>& p) {
+    const bool adds = p.name.find("o_proj") != p.name.npos ||
+                      p.name.find("down_proj") != p.name.npos ||
+                      p.name.find("value_proj") != p.name.npos;
+    const bool modules =
+        p.name.starts_with(fmt::format("model.layers.{}.", config.num_hidden_layers));
+    for (int64_t i = 0; adds && i < p.size(); ++i) p.value[i] *= modules ? 0 : float(share);
+  });
+  for (Parameter<float>* gain :
+       {&model->norm, &module.shared_head_norm, &module.enorm, &module.hnorm})
+    std::fill(gain->value.begin(), gain->value.end(), 1.0f);
+  for (int r = 0; r < D; ++r)
+    for (int c = 0; c < 2 * D; ++c) module.eh_proj.value[int64_t(r) * 2 * D + c] = r == c;
   return model;
 }
 

@@ -323,6 +323,22 @@ TEST(OpenAiService, a_grounded_answer_carries_its_citations) {
   EXPECT_FALSE(off.contains("grounding"));
 }
 
+TEST(OpenAiService, usage_says_what_became_of_drafts) {
+  Generator g = fake_generator({});
+  g.generate = [](const GenerateRequest& request, const OnPiece&, std::stop_token) {
+    GenerateResult result;
+    result.prompt_tokens = int(request.prompt.size());
+    result.tokens = {1, 2, 3};
+    result.drafts.add(3, 2);
+    return result;
+  };
+  RunningService service(g);
+  const Json answer = parse_json(body_of(service.ask(chat())), "answer");
+  EXPECT_EQ(answer["usage"]["completion_tokens"], 3) << "the drafts that were right included";
+  EXPECT_EQ(answer["usage"]["completion_tokens_details"],
+            parse_json(R"({"accepted_prediction_tokens":2,"rejected_prediction_tokens":1})", ""));
+}
+
 TEST(OpenAiService, grounding_that_cannot_be_honoured_is_refused_by_name) {
   RunningService service(fake_generator({"a"}));
   for (const char* fine : {R"({"mode":"off"})", R"({"mode":"auto"})", "{}", "null"})
