@@ -290,7 +290,9 @@ HWY_NOINLINE void int8_tile(const PanelProduct& g, const PanelShape& shape, int 
 }
 
 // Most rows of a tile: their sums, the weights and what unpacking them takes fill the registers.
-// One row alone takes more panels at once, for its chains are short of company.
+// One row alone, or two, take more panels at once, for their chains are short of company. What
+// tiles leave over is a tile of its own: each reads the weights, which a step with a few drafts
+// would otherwise do as often as it has rows.
 constexpr bool kManyRegisters = kTileRows == 12;
 constexpr int kFewerRows = 4;
 template <NumberFormat kFormat>
@@ -319,6 +321,12 @@ HWY_INLINE void run_panel_rows(const PanelProduct& g, const PanelShape& shape, i
     for (; m + kFewerRows <= g.M; m += kFewerRows)
       run_panel_tile<kFormat, kFewerRows, kVectors>(g, shape, m, panel);
   }
+  if constexpr (kMost > 3) {
+    if (g.M - m == 3) return run_panel_tile<kFormat, 3, kVectors>(g, shape, m, panel);
+  }
+  if constexpr (kMost > 2) {
+    if (g.M - m == 2) return run_panel_tile<kFormat, 2, kVectors>(g, shape, m, panel);
+  }
   for (; m < g.M; ++m) run_panel_tile<kFormat, 1, kVectors>(g, shape, m, panel);
 }
 
@@ -326,10 +334,15 @@ template <NumberFormat kFormat>
 void run_panels(const PanelProduct& g) {
   const PanelShape shape = panel_shape(kFormat, g.w.cols);
   int panel = g.first;
-  if (g.M == 1) {
+  if (g.M <= 2) {
     constexpr int kPanels = kWider / kPanelVectors;
-    for (; panel + kPanels <= g.last; panel += kPanels)
-      run_panel_tile<kFormat, 1, kWider>(g, shape, 0, panel);
+    for (; panel + kPanels <= g.last; panel += kPanels) {
+      if (g.M == 1) {
+        run_panel_tile<kFormat, 1, kWider>(g, shape, 0, panel);
+      } else {
+        run_panel_tile<kFormat, 2, kWider>(g, shape, 0, panel);
+      }
+    }
   }
   constexpr int kPanels = kWide / kPanelVectors;
   for (; panel + kPanels <= g.last; panel += kPanels)

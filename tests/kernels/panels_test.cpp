@@ -54,7 +54,7 @@ TEST_P(PanelsOfEveryTable, agree_with_the_definition_at_all_sizes_and_write_only
     for (const int N : {1, 5, 16, 17, 33, 48, 100}) {
       for (const int K : {32, 64, 160, 288}) {
         const WeightPanels w(format, N, K, random.normal(int64_t(N) * K).data());
-        for (const int M : {1, 2, 3, 7, 13, 25}) {
+        for (const int M : {1, 2, 3, 4, 5, 6, 7, 13, 25}) {
           Activations a(M, K, random.normal(int64_t(M) * K));
           a.quantize(scalar_kernels<float>());
           const int64_t ldy = N + 3;
