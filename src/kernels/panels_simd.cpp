@@ -291,10 +291,9 @@ HWY_NOINLINE void int8_tile(const PanelProduct& g, const PanelShape& shape, int 
 
 // Most rows of a tile: their sums, the weights and what unpacking them takes fill the registers.
 // One row alone takes more panels at once, for its chains are short of company.
-constexpr bool kManyRegisters = kTileRows == 12;
 constexpr int kFewerRows = 4;
 template <NumberFormat kFormat>
-constexpr int kMostRows = !takes_int8(kFormat)              ? kTileRows
+constexpr int kMostRows = !takes_int8(kFormat)              ? (kManyRegisters ? 12 : 6)
                           : !kManyRegisters                 ? 2
                           : kFormat == NumberFormat::kNVFP4 ? 4
                                                             : 8;
