@@ -21,7 +21,7 @@ HWY_BEFORE_NAMESPACE();
 namespace shenhong::HWY_NAMESPACE {
 
 using Four = hn::FixedTag<float, 4>;
-constexpr int kDotRows = kTileRows == 12 ? 4 : 2;  // of A at once
+constexpr int kDotRows = kManyRegisters ? 4 : 2;  // of A at once
 // Sums per element. Each row of B is walked alone: reading several at once would go round the
 // prefetcher, which follows one stream per page.
 constexpr int kChains = 4;

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "hwy/highway.h"
+#include "kernels/even_piece.h"
 #include "kernels/few_rows-inl.h"
 #include "kernels/kernels.h"
 #include "kernels/pack-inl.h"
@@ -20,16 +21,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace shenhong::HWY_NAMESPACE {
 
-// Rows of C in strips of nearly equal height: no strip is too low to hide the latency of its sums.
-struct Strips {
-  explicit Strips(int rows) : rows_(rows), count_((rows + kTileRows - 1) / kTileRows) {}
-  int count() const { return count_; }
-  int begin(int strip) const { return int(int64_t(rows_) * strip / count_); }
-
- private:
-  int rows_, count_;
-};
-
 // Copying rows of B pays from this many tiles down a column of C.
 constexpr int kReusesWorthPacking = 4;
 
@@ -40,16 +31,26 @@ struct BlockOfB {
   int64_t stride, panel;
 };
 
-HWY_INLINE BlockOfB block_of_b(const Gemm<float>& g, int n0, int columns, int k0, int depth,
-                               int reuses) {
+// The block of B that a thread packed last.
+struct Packed {
+  uint64_t parts_of = 0;
+  const float* from = nullptr;
+  int columns = 0;
+};
+
+inline BlockOfB block_of_b(const Gemm<float>& g, int n0, int columns, int k0, int depth) {
+  const float* b = g.layout == Layout::kNT ? g.b + n0 * g.ldb + k0 : g.b + k0 * g.ldb + n0;
   const BlockOfB packed{packed_b(), kTileColumns, int64_t(depth) * kTileColumns};
-  if (g.layout == Layout::kNT) {
-    pack_transposed(g.b + n0 * g.ldb + k0, g.ldb, columns, depth, packed_b());
+  thread_local Packed last;
+  if (g.parts_of != 0 && last.parts_of == g.parts_of && last.from == b && last.columns == columns)
     return packed;
-  }
-  const float* b = g.b + k0 * g.ldb + n0;
-  if (reuses < kReusesWorthPacking && columns % kLanes == 0) return {b, g.ldb, kTileColumns};
-  pack_rows(b, g.ldb, columns, depth, packed_b());
+  if (g.layout != Layout::kNT && g.parts_of == 0 && g.M < kReusesWorthPacking * kTileRows && columns % kLanes == 0)
+    return {b, g.ldb, kTileColumns};
+  if (g.layout == Layout::kNT)
+    pack_transposed(b, g.ldb, columns, depth, packed_b());
+  else
+    pack_rows(b, g.ldb, columns, depth, packed_b());
+  last = {g.parts_of, b, columns};
   return packed;
 }
 
@@ -67,28 +68,40 @@ HWY_INLINE void run_strip(Tile tile, int rows, Walk walk, const BlockOfB& b, int
   }
 }
 
+// Height of the strip of C that begins at a row with `left` rows below: what is left at the end is
+// shared by two strips, as low ones cannot hide the latency of their sums.
+constexpr int strip_height(int left) {
+  return left >= 2 * kTileRows || left <= kTileRows ? std::min(left, kTileRows) : (left + 1) / 2;
+}
+
 inline void gemm_blocked(const Gemm<float>& g) {
-  const Strips strips(g.M);
-  const Walk walk = g.layout == Layout::kTN ? Walk::kAcross : Walk::kAlong;
-  for (int n0 = 0; n0 < g.N; n0 += kBlockColumns) {
-    const int columns = std::min(kBlockColumns, g.N - n0);
-    for (int k0 = 0; k0 < g.K; k0 += kDepth) {
-      const int depth = std::min(kDepth, g.K - k0);
-      const BlockOfB b = block_of_b(g, n0, columns, k0, depth, strips.count());
-      for (int s = 0; s < strips.count(); ++s) {
-        const int m = strips.begin(s), rows = strips.begin(s + 1) - m;
-        Tile tile{};
-        tile.a = walk == Walk::kAcross ? g.a + k0 * g.lda + m : g.a + m * g.lda + k0;
-        tile.a_stride = g.lda;
-        if (walk == Walk::kAlong && collides(g.lda) && columns > kTileColumns) {
-          stage(tile.a, g.lda, rows, depth, staged_rows());
-          tile.a = staged_rows();
-          tile.a_stride = kStagedStride;
+  const bool across = g.layout == Layout::kTN;
+  const Walk walk = across ? Walk::kAcross : Walk::kAlong;
+  const int block_columns = even_piece(g.N, kBlockColumns), block_depth = even_piece(g.K, kDepth);
+  for (int n0 = 0; n0 < g.N; n0 += block_columns) {
+    const int columns = std::min(block_columns, g.N - n0);
+    for (int k0 = 0; k0 < g.K; k0 += block_depth) {
+      const int depth = std::min(block_depth, g.K - k0);
+      const BlockOfB b = block_of_b(g, n0, columns, k0, depth);
+      Tile tile{};
+      tile.c_stride = g.ldc;
+      tile.depth = depth;
+      tile.add = g.accumulate || k0 > 0;
+      int staged_to = 0;
+      for (int m = 0, rows; m < g.M; m += rows) {
+        rows = across ? std::min(kTileRows, g.M - m) : strip_height(g.M - m);
+        if (!across) {
+          stage_along(g.a + m * g.lda + k0, g.lda, rows, depth, staged_a());
+          tile.a = staged_a();
+        } else if (m == staged_to) {
+          const int many = std::min(kStripsAtOnce * kTileRows, g.M - m);
+          stage_across(g.a + k0 * g.lda + m, g.lda, many, depth, staged_a());
+          staged_to = m + many;
+          tile.a = staged_a();
+        } else {
+          tile.a += kTileRows * depth;
         }
         tile.c = g.c + m * g.ldc + n0;
-        tile.c_stride = g.ldc;
-        tile.depth = depth;
-        tile.add = g.accumulate || k0 > 0;
         run_strip(tile, rows, walk, b, columns);
       }
     }

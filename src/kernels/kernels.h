@@ -35,6 +35,9 @@ struct Gemm {
   Real* c;
   int64_t ldc;
   bool accumulate;  // false: c is overwritten and may hold anything before, also NaN
+  // Parts of one product, which changes none of its operands meanwhile, bear one number: a thread
+  // that does several of them in a row copies their common part of B once. 0: no parts.
+  uint64_t parts_of = 0;
 };
 
 // A kNT product of at most this many rows, decoding, may round differently from one of more rows.
@@ -53,6 +56,9 @@ struct Kernels {
   std::string_view name;
 
   void (*gemm)(const Gemm<Real>&) noexcept;
+  // c gets one addition per so many products, at most: where `gemm` cuts K itself, and callers may.
+  // 0: it sums all of K first.
+  int gemm_depth;
 
   // Σ a_i b_i
   Real (*dot)(const Real* a, const Real* b, int64_t n) noexcept;

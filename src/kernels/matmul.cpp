@@ -1,30 +1,31 @@
 #include "kernels/matmul.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <utility>
 
 #include "core/error.h"
 #include "core/parallel.h"
+#include "kernels/even_piece.h"
 
 namespace shenhong {
 namespace {
 
 // Multiply-adds from which another thread's help outweighs waking it.
 constexpr int64_t kWorthSharing = 1 << 18;
-// Past a tile for each of two threads, tiles have at least so many multiply-adds, which repay
-// handing them out, and outputs, which repay reading the operands once more.
-constexpr int64_t kTileWork = 1 << 24, kTileOutputs = 1 << 16;
-constexpr int kMaxTiles = 16;
-// Tiles begin at multiples of what every table's registers hold, so that splitting leaves no more
+// Parts of a product are handed out as threads get free, so that all end together: about this many,
+// of at least so many multiply-adds.
+constexpr int kParts = 24;
+constexpr int64_t kPartWork = 1 << 20;
+// Parts begin at multiples of what every table's registers hold, so that cutting leaves no more
 // ragged edges than the product has.
 constexpr int kColumnUnit = 32, kRowUnit = 12;
-// A tile is tall enough to pay for packing its part of B and wide enough to pay for reading its
-// part of A; wider when it need not be narrow for a second thread to have work at all.
-constexpr int kMinRows = 8 * kRowUnit, kMinColumns = 4 * kColumnUnit, kMinHalf = 2 * kColumnUnit;
-static_assert(kMinRows - kRowUnit > kFewRows, "else splitting rows would change their rounding");
+// Columns of a part: no more than a block of B in the cache has; no fewer than repay reading A.
+constexpr int kMostColumns = 384, kFewestColumns = 64;
+static_assert(kRowUnit > kFewRows, "else cutting rows would change their rounding");
 
-// The output as bands x stripes of tiles; depends on the shape alone.
+// The output as bands x stripes of parts; depends on the shape alone.
 struct Tiling {
   int bands = 1, stripes = 1;
 };
@@ -32,20 +33,11 @@ struct Tiling {
 Tiling tiling(int M, int N, int K) {
   const int64_t work = int64_t(M) * N * K;
   if (work < kWorthSharing) return {};
-  const int64_t big_tiles = std::min(work / kTileWork, int64_t{M} * N / kTileOutputs);
-  const int tiles = int(std::clamp<int64_t>(big_tiles, 2, kMaxTiles));
-  const int most_stripes = std::clamp(N / (tiles == 2 ? kMinHalf : kMinColumns), 1, tiles);
-  // About enough tiles first; among those the least traffic: every band reads and writes its own
-  // copy of B, every stripe reads A.
-  Tiling best;
-  std::pair<int, int64_t> least(tiles, 0);
-  for (int stripes = 1; stripes <= most_stripes; ++stripes) {
-    const int bands = std::clamp(M / kMinRows, 1, (tiles + stripes - 1) / stripes);
-    const int missing = std::max(0, tiles / 2 + 1 - bands * stripes);
-    const std::pair cost(missing, int64_t{2} * bands * N + int64_t{stripes} * M);
-    if (cost < least) least = cost, best = {.bands = bands, .stripes = stripes};
-  }
-  return best;
+  const int parts = int(std::clamp<int64_t>(work / kPartWork, 2, kParts));
+  const int most_bands = (M + kRowUnit - 1) / kRowUnit;
+  int stripes = (N + kMostColumns - 1) / kMostColumns;
+  while (stripes * most_bands < parts && N / (stripes + 1) >= kFewestColumns) ++stripes;
+  return {std::clamp((parts + stripes - 1) / stripes, 1, most_bands), stripes};
 }
 
 // Start of part i of `count`, in whole units.
@@ -73,13 +65,27 @@ void matmul(const Gemm<Real>& g) {
   const auto gemm = kernels<Real>().gemm;
   const auto [bands, stripes] = tiling(g.M, g.N, g.K);
   if (bands * stripes == 1) return gemm(g);
-  parallel_for(int64_t(bands) * stripes, [&, bands = bands, stripes = stripes](int64_t i) {
-    const int band = int(i % bands), stripe = int(i / bands);
-    const int m = part_begin(g.M, kRowUnit, bands, band);
-    const int n = part_begin(g.N, kColumnUnit, stripes, stripe);
-    gemm(tile_of(g, m, part_begin(g.M, kRowUnit, bands, band + 1) - m, n,
-                 part_begin(g.N, kColumnUnit, stripes, stripe + 1) - n));
-  });
+  // Piece by piece of K, so that a thread packs each block of B once for all the rows it gets.
+  const int most = kernels<Real>().gemm_depth;
+  const bool few_rows = g.layout == Layout::kNT && g.M <= kFewRows;
+  const int depth = most == 0 || few_rows ? g.K : even_piece(g.K, most);
+  for (int k = 0; k < g.K; k += depth) {
+    static std::atomic<uint64_t> products{0};
+    const uint64_t number = ++products;
+    parallel_for(int64_t(bands) * stripes, [&, bands = bands, stripes = stripes](int64_t i) {
+      const int band = int(i % bands), stripe = int(i / bands);
+      const int m = part_begin(g.M, kRowUnit, bands, band);
+      const int n = part_begin(g.N, kColumnUnit, stripes, stripe);
+      Gemm<Real> part = tile_of(g, m, part_begin(g.M, kRowUnit, bands, band + 1) - m, n,
+                                part_begin(g.N, kColumnUnit, stripes, stripe + 1) - n);
+      part.a += g.layout == Layout::kTN ? k * g.lda : k;
+      part.b += g.layout == Layout::kNT ? k : k * g.ldb;
+      part.K = std::min(depth, g.K - k);
+      part.accumulate = g.accumulate || k > 0;
+      part.parts_of = number;
+      gemm(part);
+    });
+  }
 }
 
 template <class Real>

@@ -17,25 +17,40 @@
 HWY_BEFORE_NAMESPACE();
 namespace shenhong::HWY_NAMESPACE {
 
-// A block of B, kDepth x kBlockColumns, takes half of a 1 MiB second-level cache; one panel of it,
-// kDepth x kTileColumns, the first-level cache. kDepth is part of the result: C gets one addition
-// per kDepth products.
-constexpr int kDepth = 256;
-constexpr int kBlockColumns = 512;
+// The most columns of a block of B: with kDepth it takes three quarters of a 1 MiB second-level
+// cache, and a panel of it streams through the first level past the staged rows of A.
+constexpr int kBlockColumns = 384;
 
-// Rows this far apart fall into the same few sets of the first-level cache and push each other out.
-constexpr bool collides(int64_t stride) { return stride * sizeof(float) % 4096 == 0; }
+// Strips of A [K,M] that are staged together: three whole cache lines of every row.
+constexpr int kStripsAtOnce = 8;
+static_assert(kStripsAtOnce * kTileRows * sizeof(float) == 3 * 64);
 
-// Rows copied as they are, to where they do not collide.
-constexpr int64_t kStagedStride = kDepth + kLanes;
-
-inline float* staged_rows() {
-  thread_local Buffer<float> buffer(kTileRows * kStagedStride);
+// kStripsAtOnce strips or, of A [M,K], one.
+inline float* staged_a() {
+  thread_local Buffer<float> buffer(std::max(kTileRows * kRowStride,
+                                             kStripsAtOnce * kTileRows * kDepth));
   return buffer.data();
 }
 
-HWY_INLINE void stage(const float* rows, int64_t stride, int count, int depth, float* out) {
-  for (int r = 0; r < count; ++r) std::copy_n(rows + r * stride, depth, out + r * kStagedStride);
+// A [M,K] -> out[row·kRowStride + k]
+HWY_INLINE void stage_along(const float* a, int64_t lda, int rows, int depth, float* out) {
+  const F d;
+  const int whole = depth / kLanes * kLanes;
+  for (int k = 0; k < whole; k += kLanes)
+    for (int r = 0; r < rows; ++r) hn::StoreU(hn::LoadU(d, a + r * lda + k), d, out + r * kRowStride + k);
+  if (whole == depth) return;
+  const auto inside = hn::FirstN(d, size_t(depth - whole));
+  for (int r = 0; r < rows; ++r)
+    hn::StoreU(hn::MaskedLoad(inside, d, a + r * lda + whole), d, out + r * kRowStride + whole);
+}
+
+// A [K,M] -> strips of kTileRows rows, out[strip·kTileRows·depth + k·kTileRows + row]
+HWY_INLINE void stage_across(const float* a, int64_t lda, int rows, int depth, float* out) {
+  for (int k = 0; k < depth; ++k, a += lda, out += kTileRows) {
+    float* to = out;
+    for (int first = 0; first < rows; first += kTileRows, to += kTileRows * depth)
+      for (int r = 0; r < std::min(kTileRows, rows - first); ++r) to[r] = a[first + r];
+  }
 }
 
 // The packed block of B: panels of kTileColumns columns, [panel][k][column], the last one filled up

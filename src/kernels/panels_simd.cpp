@@ -293,10 +293,9 @@ HWY_NOINLINE void int8_tile(const PanelProduct& g, const PanelShape& shape, int 
 // One row alone, or two, take more panels at once, for their chains are short of company. What
 // tiles leave over is a tile of its own: each reads the weights, which a step with a few drafts
 // would otherwise do as often as it has rows.
-constexpr bool kManyRegisters = kTileRows == 12;
 constexpr int kFewerRows = 4;
 template <NumberFormat kFormat>
-constexpr int kMostRows = !takes_int8(kFormat)              ? kTileRows
+constexpr int kMostRows = !takes_int8(kFormat)              ? (kManyRegisters ? 12 : 6)
                           : !kManyRegisters                 ? 2
                           : kFormat == NumberFormat::kNVFP4 ? 4
                                                             : 8;

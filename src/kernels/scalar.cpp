@@ -167,6 +167,7 @@ const Kernels<Real>& scalar_kernels() {
   static constexpr Kernels<Real> table{
       .name = "scalar",
       .gemm = gemm<Real>,
+      .gemm_depth = 0,
       .dot = dot<Real>,
       .axpy = axpy<Real>,
       .sum_squares = sum_squares<Real>,

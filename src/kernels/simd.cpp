@@ -38,6 +38,7 @@ const Kernels<float>* table() {
   static const Kernels<float> entries{
       .name = name,
       .gemm = gemm,
+      .gemm_depth = kDepth,
       .dot = dot,
       .axpy = axpy,
       .sum_squares = sum_squares,
