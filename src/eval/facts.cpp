@@ -217,6 +217,23 @@ void count(Arm& arm, Graph& graph, const QuizQuestion& question, const Reply& re
                             {"want", std::move(want)}});
 }
 
+// Whether a reply says or cites what was taken out of the graph. The same words are no return of it
+// where the question said them, or where a fact that still stands is cited for them.
+bool says_deleted(const Reply& reply, const QuizQuestion& question, Graph& graph) {
+  const auto holds = [](const std::string& text, const std::string& part) {
+    return text.find(part) != text.npos;
+  };
+  for (const CitedFact& cited : reply.citations)
+    for (const Fact& fact : question.facts)
+      if (cited.fact.id == fact.id) return true;
+  return std::ranges::any_of(question.hops.back().values, [&](const std::string& value) {
+    const bool cited = std::ranges::any_of(reply.citations, [&](const CitedFact& other) {
+      return graph.look_up.object_text(other.fact, question.language) == value;
+    });
+    return holds(reply.text, value) && !holds(question.text, value) && !cited;
+  });
+}
+
 // Facts that are taken out of the graph must not be said any more.
 void ask_deleted(std::vector<Arm>& arms, Graph& graph, Quiz& quiz, const FactEvalOptions& options,
                  uint64_t seed) {
@@ -234,9 +251,7 @@ void ask_deleted(std::vector<Arm>& arms, Graph& graph, Quiz& quiz, const FactEva
   for (Arm& arm : arms) {
     for (const QuizQuestion& question : questions) {
       const Reply reply = arm.answer(graph, question.text);
-      bool back = false;
-      for (const std::string& value : question.hops.back().values)
-        back |= reply.text.find(value) != reply.text.npos;
+      const bool back = says_deleted(reply, question, graph);
       arm.tally.deleted.count(back);
     }
   }

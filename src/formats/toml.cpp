@@ -12,7 +12,7 @@ namespace shenhong {
 namespace {
 
 constexpr int kMaxDepth = 16;
-constexpr size_t kMaxBytes = size_t(1) << 20;
+constexpr size_t kMaxBytes = 8 << 20;
 
 std::string place(std::string_view source, const toml::source_region& region) {
   return fmt::format("{}:{}:{}", source, region.begin.line, region.begin.column);

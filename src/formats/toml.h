@@ -1,4 +1,4 @@
-// TOML, the language of recipes, read into the same Json value that `fields_from_json` takes.
+// TOML, the language of recipes and of phrasings, read into the same Json value that `fields_from_json` takes.
 #pragma once
 
 #include <string_view>
@@ -12,7 +12,7 @@ namespace shenhong {
 // value that JSON cannot hold (dates, infinity, NaN), or nesting beyond 16 tables or lists.
 Json parse_toml(std::string_view text, std::string_view source);
 
-// The recipe at `path`; at most 1 MiB.
+// The file at `path`; at most 8 MiB.
 Json read_toml(const fs::path& path);
 
 }  // namespace shenhong
