@@ -241,8 +241,10 @@ void Scheduler::draw(std::span<const float> logits) {
     d.who->drafts.add(drafted, right);
     d.who->depth.learn(drafted, right);
   });
-  for (size_t i = 0; i < draws.size(); ++i)
+  for (size_t i = 0; i < draws.size(); ++i) {
+    draws[i].who->sequence.release_spare();
     if (!draws[i].goes_on || errors[i]) end(*draws[i].who, errors[i]);
+  }
 }
 
 }  // namespace shenhong

@@ -58,6 +58,9 @@ void Sequence::truncate(int tokens) {
   drafts_ = 0;
   read_ = std::min(read_, tokens);
   module_read_ = std::min(module_read_, tokens);
+}
+
+void Sequence::release_spare() {
   const int kept = (read_ + kPageTokens - 1) / kPageTokens;
   for (; int(pages_.size()) > kept; pages_.pop_back()) pool_.release(pages_.back());
 }

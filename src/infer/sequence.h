@@ -42,7 +42,8 @@ class Sequence {
     return pool_.stream(pages_[size_t(token / kPageTokens)], token % kPageTokens);
   }
 
-  // The first draft, if it says the same, becomes a token; if not, all are taken back.
+  // The first draft, if it says the same, becomes a token; if not, all are taken back. The pool is
+  // left alone, so that different sequences may append at the same time.
   void append(std::span<const int> tokens);
   void draft(int token) {
     tokens_.push_back(token);
@@ -62,6 +63,8 @@ class Sequence {
   void advance_module() { module_read_ = size(); }
   // Forgets all but the first `tokens`, not fewer than the prompt's, and all drafts.
   void truncate(int tokens);
+  // Gives back the pages that hold nothing that was read.
+  void release_spare();
   // Gives all pages back: everything is pending again. There are no drafts any more.
   void release();
 

@@ -153,6 +153,7 @@ TEST_P(EveryArchitecture, after_truncation_a_sequence_is_as_if_nothing_had_follo
   decoder.forward(sequence, 40, 0);
   for (const int kept : {34, 32, 11, 10}) {
     sequence.truncate(kept);
+    sequence.release_spare();
     EXPECT_EQ(int(sequence.pages().size()), (kept + kPageTokens - 1) / kPageTokens);
     EXPECT_EQ(pool.available() + int(sequence.pages().size()), pool.pages());
   }

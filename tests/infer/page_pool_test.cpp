@@ -151,6 +151,25 @@ TEST(Sequence, pages_that_nobody_uses_stay_until_their_memory_is_wanted) {
 }
 
 // A follower remembers what it was read after, not in which page that lay.
+// Sequences append at the same time, and the pool is for one thread at a time.
+TEST(Sequence, drafts_that_were_wrong_leave_the_pool_alone_until_their_page_is_given_back) {
+  PagePool pool = pool_of(3);
+  Sequence s(pool, tokens_from(0, kPageTokens - 1));
+  read_all(s);
+  s.append(tokens_from(50, 1));
+  for (const int token : {60, 61}) s.draft(token);
+  ASSERT_TRUE(s.reserve(3));
+  s.advance(3);
+  EXPECT_EQ(pool.available(), 1);
+  s.append(tokens_from(70, 1));
+  EXPECT_EQ(s.drafts(), 0);
+  EXPECT_EQ(s.pending(), 1);
+  EXPECT_EQ(pool.available(), 1);
+  s.release_spare();
+  EXPECT_EQ(pool.available(), 2);
+  EXPECT_EQ(s.pages().size(), 1u);
+}
+
 TEST(PagePool, a_page_that_came_to_hold_something_else_has_no_followers) {
   PagePool pool = pool_of(2);
   const std::vector<int> a = tokens_from(0, kPageTokens), b = tokens_from(100, kPageTokens),
