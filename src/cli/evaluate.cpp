@@ -81,34 +81,43 @@ uint64_t vocabulary_hash_of(const fs::path& model, const fs::path& prepared) {
 
 }  // namespace
 
-Json evaluate_loss(const fs::path& model, const fs::path& prepared, int64_t windows) {
-  const std::unique_ptr<Weights> weights = load_weights(model);
+std::vector<Windows> prepared_windows(const ModelConfig& config, const fs::path& model,
+                                      const fs::path& prepared, const std::string& split) {
   std::vector<Windows> sources;
   SH_CHECK(fs::is_directory(prepared), kBadInput,
            "{}: no such directory; run `shenhong data RECIPE` first", prepared.string());
   const uint64_t tokenizer = vocabulary_hash_of(model, prepared);
   std::vector<fs::path> directories;
   for (const auto& entry : fs::directory_iterator(prepared))
-    if (fs::exists(entry.path() / "valid-00000.tok")) directories.push_back(entry.path());
+    if (fs::exists(entry.path() / (split + "-00000.tok"))) directories.push_back(entry.path());
   std::sort(directories.begin(), directories.end());
   SH_CHECK(!directories.empty(), kBadInput,
-           "{}: holds no validation shards; run `shenhong data RECIPE` first", prepared.string());
+           "{}: holds no {} shards; run `shenhong data RECIPE` first", prepared.string(), split);
   for (const fs::path& directory : directories) {
-    auto source = std::make_shared<TokenSource>(directory, "valid");
+    auto source = std::make_shared<TokenSource>(directory, split);
     SH_CHECK(source->vocabulary().hash == tokenizer, kBadInput,
              "{}: was made with another tokenizer than that of {}; evaluate on data of the model's "
              "own recipe",
              directory.string(), model.string());
     if (source->tokens() == 0) continue;
-    sources.emplace_back(
-        source,
-        weights->config().max_position_embeddings + weights->config().num_nextn_predict_layers + 1,
-        Packing::kStream, 1);
+    sources.emplace_back(source,
+                         config.max_position_embeddings + config.num_nextn_predict_layers + 1,
+                         Packing::kStream, 1);
   }
+  return sources;
+}
+
+Json evaluate_loss(const fs::path& model, const fs::path& prepared, int64_t windows) {
+  const std::unique_ptr<Weights> weights = load_weights(model);
+  return summed_loss(decoded_loss(
+      *weights, prepared_windows(weights->config(), model, prepared, "valid"), windows));
+}
+
+Json summed_loss(const std::vector<ValidationLoss>& losses) {
   Json out = {{"sources", Json::array()}};
   double nats = 0, bits = 0, bytes = 0;
   int64_t tokens = 0;
-  for (const ValidationLoss& loss : decoded_loss(*weights, sources, windows)) {
+  for (const ValidationLoss& loss : losses) {
     out["sources"].push_back({{"source", loss.source},
                               {"nats_per_token", loss.nats_per_token},
                               {"bits_per_byte", loss.bits_per_byte},

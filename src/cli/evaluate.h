@@ -18,9 +18,15 @@ Json evaluate_poems(const fs::path& model_directory, int samples, const fs::path
 std::vector<ValidationLoss> decoded_loss(const Weights& weights,
                                          const std::vector<Windows>& sources, int64_t windows);
 
-// Validation loss on prepared data (the output of `shenhong data`): every source with a validation
-// split, over `windows` windows of the model's context. {"sources": [...], and over all of them
-// "nats_per_token", "bits_per_byte", "tokens"}
+// Windows of the model's context over every source of prepared data (the output of `shenhong data`)
+// that has the split: "train" or "valid". Errors name data of another tokenizer.
+std::vector<Windows> prepared_windows(const ModelConfig& config, const fs::path& model,
+                                      const fs::path& prepared, const std::string& split);
+
+// {"sources": [...], and over all of them "nats_per_token", "bits_per_byte", "tokens"}
+Json summed_loss(const std::vector<ValidationLoss>& losses);
+
+// The held-out loss on prepared data, over `windows` windows per source.
 Json evaluate_loss(const fs::path& model, const fs::path& prepared, int64_t windows);
 
 // Answers from a graph, as `shenhong eval facts` measures them.

@@ -31,6 +31,9 @@ class Decoder {
   // The next `count` pending tokens of one sequence, whose pool has room for them.
   std::span<const float> forward(Sequence& sequence, int count, int logits);
 
+  // Of the layers' experts since the decoder was made.
+  const FeedForward::Choices& choices() const { return feed_forward_.choices(); }
+
   // Drafter::forward; for sequences whose pool has room for drafts.
   std::span<const float> draft(std::span<Sequence* const> sequences) {
     return drafter_->forward(sequences);

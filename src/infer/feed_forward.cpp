@@ -40,6 +40,15 @@ void FeedForward::forward(const LayerWeights& layer, const float* x, float* y, i
     const PanelProduct scores = gathered_.times(moe.gate, routed_.scores.data(), Write::kReplace);
     run_products({&scores, 1});
     moe.router.route(C, routed_);
+    for (int c = 0; c < C; ++c) {
+      int& count = routed_.count[c];
+      choices_.all += count;
+      if (moe.skip_below.empty()) continue;
+      const int left = drop_light_experts(moe.skip_below, count, routed_.chosen.data() + c * M,
+                                          routed_.weights.data() + c * M);
+      choices_.skipped += count - left;
+      count = left;
+    }
 
     const auto for_each_choice = [&](auto&& visit) {
       for (int c = 0; c < C; ++c)

@@ -18,6 +18,12 @@ class FeedForward {
   // choices, the shared experts' last.
   void forward(const LayerWeights& layer, const float* x, float* y, int C);
 
+  // Experts that tokens chose, and of those the ones that were not read (infer/expert_skipping).
+  struct Choices {
+    int64_t all = 0, skipped = 0;
+  };
+  const Choices& choices() const { return choices_; }
+
  private:
   // Rows [first, first + count) of the gathered activations meet one MLP.
   struct Group {
@@ -31,6 +37,7 @@ class FeedForward {
 
   ModelConfig config_;
   Router<float>::Saved routed_;
+  Choices choices_;
   std::vector<int> first_;     // [E+1]: an expert's next gathered row
   std::vector<int> slot_;      // [C,M]: the gathered row of a token's choice, M at most
   std::vector<Group> groups_;  // reused, so that their buffers are

@@ -101,7 +101,7 @@ class Reader {
 
   MoeWeights moe(const std::string& prefix) const {
     const int E = c_.n_routed_experts, D = c_.hidden_size;
-    MoeWeights m{{}, Router<float>(c_, prefix + "gate."), {}};
+    MoeWeights m{{}, Router<float>(c_, prefix + "gate."), {}, {}};
     m.gate = WeightPanels(NumberFormat::kF32, E, D, floats(prefix + "gate.weight", E, D).data());
     m.router.gate = {};
     m.router.bias.value = floats(prefix + "gate.e_score_correction_bias", 1, E);
@@ -223,7 +223,16 @@ std::unique_ptr<Weights> load_weights(const fs::path& model, bool drafts) {
   files.check_all_read([&](const std::string& name) {
     return is_shared_copy(name) || is_prediction_module(name, config.num_hidden_layers);
   });
+  if (const fs::path table = model / kExpertSkippingFile; fs::exists(table))
+    weights->skip_experts(expert_skipping_from_json(parse_json(read_file(table), table.string()),
+                                                    config, table.string()));
   return weights;
+}
+
+void Weights::skip_experts(const ExpertSkipping& table) {
+  skipped_ = table.skipped;
+  for (size_t l = 0; l < layers.size(); ++l)
+    if (layers[l].moe) layers[l].moe->skip_below = table.below[l];
 }
 
 void Weights::embed(int token, float* out) const { dequantize_row(embed_tokens_.view, token, out); }
@@ -242,7 +251,7 @@ int64_t Weights::bytes_per_token() const {
     if (layer.memory) sum += bytes_of(*layer.memory, true);
     if (layer.moe)
       sum += layer.moe->gate.bytes() +
-             int64_t(config_.mean_experts() * double(bytes_of(layer.moe->experts.front())));
+             int64_t(config_.mean_experts() * (1 - skipped_) * double(bytes_of(layer.moe->experts.front())));
   }
   return sum;
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "infer/expert_skipping.h"
 #include "kernels/quantized_matrix.h"
 #include "model/config.h"
 #include "model/model.h"
@@ -42,6 +43,7 @@ struct MoeWeights {
   WeightPanels gate;     // [E,D], float
   Router<float> router;  // bias and rule; its own gate is not used
   std::vector<MlpWeights> experts;
+  std::vector<float> skip_below;  // infer/expert_skipping; empty: every choice is read
 };
 
 struct NgramMemoryWeights {
@@ -90,15 +92,19 @@ class Weights {
   WeightPanels head;   // [V,D]
   std::optional<MtpWeights> mtp;
 
+  void skip_experts(const ExpertSkipping& table);
+
   int64_t bytes() const;            // in memory
-  int64_t bytes_per_token() const;  // that one decoded token reads, without drafts
+  int64_t bytes_per_token() const;  // that one decoded token reads on average, without drafts
  private:
   ModelConfig config_;
   Rope<float> rope_;
   QuantizedBuffer embed_tokens_;
+  double skipped_ = 0;  // of the choices of experts
 };
 
 // Those of a model directory or of a GGUF file, each in the number format that it is stored in.
+// A directory's table of experts to skip is in force.
 // Tensors of multi-token-prediction modules are passed over, but for what `drafts` want. Errors as
 // in model/weight_files and model/gguf_model.
 std::unique_ptr<Weights> load_weights(const fs::path& model, bool drafts = false);
