@@ -10,6 +10,7 @@ void add_verbs(CLI::App& app) {
   add_train(app);
   add_eval(app);
   add_quantize(app);
+  add_average(app);
   add_convert(app);
   add_info(app);
   add_generate(app);

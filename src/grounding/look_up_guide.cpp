@@ -26,7 +26,7 @@ constexpr double kAlwaysThreshold =
 // mode does not answer. In auto mode that is where an answer would be wrong more often than right.
 // Chosen on worlds of other seeds than those of the report.
 constexpr double kAutoProbability = 0.4;
-constexpr double kStrictProbability = 0.8;
+constexpr double kStrictProbability = 0.85;
 
 // Adds the time of its life.
 class Stopwatch {

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/json.h"
+#include "core/new_directory.h"
 #include "model/config.h"
 #include "model/weight_files.h"
 
@@ -173,20 +174,7 @@ void quantize_directory(const fs::path& in, const fs::path& out, Recipe recipe) 
   SH_CHECK(fs::is_directory(in), kBadInput,
            "{}: no such model directory; want one with config.json and model.safetensors",
            in.string());
-  SH_CHECK(!fs::exists(out), kUsage, "{}: is there already; give the name of a new directory",
-           out.string());
-  // Under another name until it is whole.
-  const fs::path partial = out.string() + ".partial";
-  fs::remove_all(partial);
-  fs::create_directories(partial);
-  try {
-    write_directory(in, partial, recipe);
-    fs::rename(partial, out);
-  } catch (...) {
-    std::error_code ignored;
-    fs::remove_all(partial, ignored);
-    throw;
-  }
+  write_new_directory(out, [&](const fs::path& partial) { write_directory(in, partial, recipe); });
 }
 
 }  // namespace shenhong
