@@ -21,6 +21,7 @@
 #include "kernels/ceiling.h"
 #include "kernels/kernels.h"
 #include "model/cost.h"
+#include "model/step_times.h"
 #include "train/optimizer.h"
 
 namespace shenhong {
@@ -66,6 +67,34 @@ void print_with_machine(Json figures, bool as_json) {
   print_figures(figures, as_json);
 }
 
+// Milliseconds of a step by part, and each part's share of it.
+Json step_table(const StepTimes& times, int steps) {
+  double total = 0;
+  const auto milliseconds = [&](int p, Pass pass) {
+    return 1e3 * times.seconds(Part(p), pass) / steps;
+  };
+  for (int p = 0; p < kParts; ++p)
+    total += milliseconds(p, Pass::kForward) + milliseconds(p, Pass::kBackward);
+  Json rows = Json::array();
+  for (int p = 0; p < kParts; ++p) {
+    const double forward = milliseconds(p, Pass::kForward),
+                 backward = milliseconds(p, Pass::kBackward);
+    rows.push_back({{"part", name_of(Part(p))},
+                    {"forward_ms", forward},
+                    {"backward_ms", backward},
+                    {"share", (forward + backward) / total}});
+  }
+  return rows;
+}
+
+void print_step_table(const Json& rows) {
+  fmt::print("{:24} {:>10} {:>10} {:>8}\n", "", "forward", "backward", "share");
+  for (const Json& row : rows)
+    fmt::print("{:24} {:>7.1f} ms {:>7.1f} ms {:>6.1f} %\n", row["part"].get<std::string>(),
+               row["forward_ms"].get<double>(), row["backward_ms"].get<double>(),
+               100 * row["share"].get<double>());
+}
+
 struct TrainOptions {
   std::string model;
   int batch = 16, seq_len = 256, steps = 5;
@@ -103,17 +132,23 @@ void bench_train(const TrainOptions& options) {
   step();
   // The machine's speed moves within minutes, so the ceiling is taken between the steps.
   std::vector<double> times, ceilings;
+  StepTimes parts;
   for (int i = 0; i < options.steps; ++i) {
     ceilings.push_back(measure_gemm_ceiling_gflops(thread_count()));
+    parts.resume();
     times.push_back(seconds(step));
+    parts.pause();
   }
   const double tokens_per_s = tokens / median(times), ceiling = median(ceilings);
   const double gflops = tokens_per_s * training_flop_per_token(config, options.seq_len) / 1e9;
-  print_with_machine({{"tokens_per_s", tokens_per_s},
-                      {"gflops", gflops},
-                      {"ceiling_gflops", ceiling},
-                      {"share", gflops / ceiling}},
-                     options.json);
+  Json figures{{"tokens_per_s", tokens_per_s},
+               {"gflops", gflops},
+               {"ceiling_gflops", ceiling},
+               {"share", gflops / ceiling}};
+  const Json table = step_table(parts, options.steps);
+  if (options.json) figures["step"] = table;
+  print_with_machine(figures, options.json);
+  if (!options.json) print_step_table(table);
 }
 
 struct DecodeOptions {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "model/rmsnorm.h"
+#include "model/step_times.h"
 
 namespace shenhong {
 
@@ -37,6 +38,7 @@ void Block<Real>::forward(const Real* x, Real* y, int B, int T, const Rope<Real>
   if (moe) {
     moe->forward(normed.data(), y, N, saved.moe);
   } else {
+    const Timed timed(Part::kDense);
     mlp.forward(normed.data(), y, N, saved.mlp);
   }
   saved.middle.keep(kept_stream(self_attn.o_proj));
@@ -53,6 +55,7 @@ void Block<Real>::backward(const Real* x, Real* dx, int B, int T, const Rope<Rea
   if (moe) {
     moe->backward(dx, normed.data(), dnormed.data(), N, saved.moe);
   } else {
+    const Timed timed(Part::kDense);
     mlp.backward(dx, normed.data(), dnormed.data(), N, saved.mlp);
   }
   rmsnorm_backward(dnormed.data(), middle, post_attention_layernorm, saved.rstd_middle, dx, N);

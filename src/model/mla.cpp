@@ -6,6 +6,7 @@
 #include "kernels/kernels.h"
 #include "model/linear.h"
 #include "model/rmsnorm.h"
+#include "model/step_times.h"
 
 namespace shenhong {
 namespace {
@@ -45,6 +46,7 @@ Mla<Real>::Mla(const ModelConfig& config, const std::string& prefix)
 template <class Real>
 void Mla<Real>::forward(const Real* x, Real* y, int B, int T, const Rope<Real>& rope,
                         Saved& s) const {
+  const Timed timed(Part::kProjections);
   const int N = B * T, Dqk = Dn_ + Dr_, Rq = q_lora_rank_;
   Real* q = s.q.room(N, H_ * Dqk);
   if (Rq > 0) {
@@ -108,6 +110,7 @@ void attention_weights(const Real* q, int64_t q_stride, const Real* k, Real* p, 
 
 template <class Real>
 void Mla<Real>::attend(const Heads& heads, Real* o_all, int B, int T) const {
+  const Timed timed(Part::kAttention);
   const int Dqk = Dn_ + Dr_;
   const int64_t q_stride = int64_t(H_) * Dqk, kv_stride = int64_t(H_) * (Dn_ + Dv_),
                 o_stride = int64_t(H_) * Dv_;
@@ -134,6 +137,7 @@ void Mla<Real>::attend(const Heads& heads, Real* o_all, int B, int T) const {
 template <class Real>
 void Mla<Real>::backward(const Real* dy, const Real* x, Real* dx, int B, int T,
                          const Rope<Real>& rope, Saved& s) {
+  const Timed timed(Part::kProjections);
   const int N = B * T, Dqk = Dn_ + Dr_, Rq = q_lora_rank_;
   Buffer<Real> d_o(int64_t(N) * H_ * Dv_), dq(int64_t(N) * H_ * Dqk),
       dkv(int64_t(N) * H_ * (Dn_ + Dv_)), dk_rope(int64_t(N) * Dr_);
@@ -180,6 +184,7 @@ void Mla<Real>::backward(const Real* dy, const Real* x, Real* dx, int B, int T,
 template <class Real>
 void Mla<Real>::attend_backward(const Real* d_o, const Heads& heads, int B, int T, Real* dq,
                                 Real* dkv, Real* dk_rope) const {
+  const Timed timed(Part::kAttention);
   const int Dqk = Dn_ + Dr_;
   const int64_t q_stride = int64_t(H_) * Dqk, kv_stride = int64_t(H_) * (Dn_ + Dv_),
                 o_stride = int64_t(H_) * Dv_;

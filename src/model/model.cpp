@@ -8,6 +8,7 @@
 #include "kernels/quantized_matrix.h"
 #include "model/linear.h"
 #include "model/rmsnorm.h"
+#include "model/step_times.h"
 
 namespace shenhong {
 namespace {
@@ -115,11 +116,13 @@ void Model<Real>::allocate_gradients() {
 
 template <class Real>
 void Model<Real>::zero_gradients() {
+  const Timed timed(Part::kOptimizer);
   for_each_parameter([](Parameter<Real>& p) { p.zero_gradient(); });
 }
 
 template <class Real>
 void Model<Real>::embed(const Batch& batch, int shift, Real* out) const {
+  const Timed timed(Part::kEmbedding);
   const int D = config_.hidden_size, T = batch.T, row = T + config_.num_nextn_predict_layers;
   for (int64_t n = 0; n < int64_t(batch.B) * T; ++n) {
     const int token = batch.tokens[n / T * row + n % T + shift];
@@ -129,6 +132,7 @@ void Model<Real>::embed(const Batch& batch, int shift, Real* out) const {
 
 template <class Real>
 void Model<Real>::embed_backward(const Batch& batch, int shift, const Buffer<Real>& dx) {
+  const Timed timed(Part::kEmbedding);
   const int D = config_.hidden_size, T = batch.T, row = T + config_.num_nextn_predict_layers;
   for (int64_t n = 0; n < int64_t(batch.B) * T; ++n) {
     const int token = batch.tokens[n / T * row + n % T + shift];
@@ -210,6 +214,7 @@ LossSums Model<Real>::forward_backward(const Batch& batch, double main_weight, d
     dh[p].resize_zero(size);
     score(batch, p, p == 0 ? main_weight : mtp_weight, dh[p].data(), sums);
   }
+  const Timed timed(Part::kOther, Pass::kBackward);
   modules_backward(batch, dh);
   for (int l = config_.num_hidden_layers - 1; l >= 0; --l) {
     layers[l].backward(x_[l].numbers(), dh[0].data(), batch.B, batch.T, rope_);
@@ -233,6 +238,7 @@ LossSums Model<Real>::forward_backward_modules(const Batch& batch, double mtp_we
     dh[p].resize_zero(size);
     score(batch, p, mtp_weight, dh[p].data(), sums);
   }
+  const Timed timed(Part::kOther, Pass::kBackward);
   modules_backward(batch, dh);
   return sums;
 }
@@ -251,6 +257,7 @@ void Model<Real>::modules_backward(const Batch& batch, std::vector<Buffer<Real>>
 
 template <class Real>
 void Model<Real>::score(const Batch& batch, int depth, double weight, Real* dh, LossSums& sums) {
+  const Timed timed(Part::kHead);
   const int N = batch.B * batch.T, D = config_.hidden_size, V = config_.vocab_size, T = batch.T;
   const int row = T + config_.num_nextn_predict_layers;
   Parameter<Real>& gain = depth == 0 ? norm : mtp[depth - 1].shared_head_norm;
@@ -287,11 +294,15 @@ void Model<Real>::score(const Batch& batch, int depth, double weight, Real* dh, 
       }
     });
     if (!dh) continue;
+    const Timed backward(Part::kHead, Pass::kBackward);
     linear_backward_input(logits_.data(), head_weight, dnormed.data() + int64_t(begin) * D, rows,
                           Write::kReplace);
     linear_backward_weight(logits_.data(), normed_rows, head_weight, rows);
   }
-  if (dh) rmsnorm_backward(dnormed.data(), h, gain, rstd, dh, N);
+  if (dh) {
+    const Timed backward(Part::kHead, Pass::kBackward);
+    rmsnorm_backward(dnormed.data(), h, gain, rstd, dh, N);
+  }
 
   double sum = 0;
   int64_t count = 0;

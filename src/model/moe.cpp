@@ -5,6 +5,7 @@
 #include "core/parallel.h"
 #include "kernels/kernels.h"
 #include "model/linear.h"
+#include "model/step_times.h"
 
 namespace shenhong {
 
@@ -56,6 +57,7 @@ void gather(const Real* x, const int* token, Real* rows, int count, int D) {
 
 template <class Real>
 void Moe<Real>::forward(const Real* x, Real* y, int N, Saved& s) {
+  const Timed timed(Part::kExperts);
   router.forward(x, N, s.router);
   dispatch(s.router, N, s.dispatch);
   const Dispatch& d = s.dispatch;
@@ -88,12 +90,19 @@ void Moe<Real>::forward(const Real* x, Real* y, int N, Saved& s) {
         kernels<Real>().axpy(s.router.weights[i], out.data() + int64_t(d.slot[i]) * D_, y + n * D_,
                              D_);
   });
-  if (has_shared) shared_experts.forward(x, y, N, s.shared);
+  if (has_shared) {
+    const Timed of_shared(Part::kSharedExpert);
+    shared_experts.forward(x, y, N, s.shared);
+  }
 }
 
 template <class Real>
 void Moe<Real>::backward(const Real* dy, const Real* x, Real* dx, int N, Saved& s) {
-  if (has_shared) shared_experts.backward(dy, x, dx, N, s.shared);
+  const Timed timed(Part::kExperts);
+  if (has_shared) {
+    const Timed of_shared(Part::kSharedExpert);
+    shared_experts.backward(dy, x, dx, N, s.shared);
+  }
 
   const Dispatch& d = s.dispatch;
   Buffer<Real> dxs(int64_t(d.slots()) * D_), dweights(int64_t(N) * M_);

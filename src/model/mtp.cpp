@@ -4,6 +4,7 @@
 
 #include "model/linear.h"
 #include "model/rmsnorm.h"
+#include "model/step_times.h"
 
 namespace shenhong {
 namespace {
@@ -40,6 +41,7 @@ Mtp<Real>::Mtp(const ModelConfig& config, int layer)
 template <class Real>
 void Mtp<Real>::forward(const Real* h, const Real* embedding, Real* out, int B, int T,
                         const Rope<Real>& rope) {
+  const Timed timed(Part::kModules);
   const int N = B * T;
   const int64_t size = int64_t(N) * D_;
   Buffer<Real> e(size), hn(size);
@@ -56,6 +58,7 @@ void Mtp<Real>::forward(const Real* h, const Real* embedding, Real* out, int B, 
 template <class Real>
 void Mtp<Real>::backward(Real* dout, const Real* h, const Real* embedding, Real* dh,
                          Real* dembedding, int B, int T, const Rope<Real>& rope) {
+  const Timed timed(Part::kModules);
   const int N = B * T;
   const int64_t size = int64_t(N) * D_;
   block.backward(saved.x.numbers(), dout, B, T, rope);

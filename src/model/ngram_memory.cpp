@@ -7,6 +7,7 @@
 #include "kernels/kernels.h"
 #include "model/linear.h"
 #include "model/rmsnorm.h"
+#include "model/step_times.h"
 
 namespace shenhong {
 namespace {
@@ -70,6 +71,7 @@ NgramMemory<Real>::NgramMemory(const ModelConfig& config, int layer)
 
 template <class Real>
 void NgramMemory<Real>::forward(const int* tokens, int stride, Real* h, int B, int T) {
+  const Timed timed(Part::kEmbedding);
   const int N = B * T, tables = hash.tables(), M = tables * head_dim_;
   const int64_t size = int64_t(N) * D_;
   Saved& s = saved;
@@ -105,6 +107,7 @@ void NgramMemory<Real>::forward(const int* tokens, int stride, Real* h, int B, i
 
 template <class Real>
 void NgramMemory<Real>::backward(Real* dh, int N) {
+  const Timed timed(Part::kEmbedding);
   const int tables = hash.tables(), M = tables * head_dim_;
   const int64_t size = int64_t(N) * D_;
   const Saved& s = saved;

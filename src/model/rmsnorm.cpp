@@ -2,6 +2,7 @@
 
 #include "core/parallel.h"
 #include "kernels/kernels.h"
+#include "model/step_times.h"
 
 namespace shenhong {
 namespace {
@@ -15,6 +16,7 @@ constexpr int64_t kRows = 128;
 template <class Real>
 void rmsnorm(const Real* x, const Parameter<Real>& gain, Real* y, Buffer<Real>& rstd, int N,
              double eps) {
+  const Timed timed(Part::kNorms);
   const int D = gain.cols;
   rstd.resize(N);
   parallel_ranges(N, kRows, [&](int64_t begin, int64_t end) {
@@ -26,6 +28,7 @@ void rmsnorm(const Real* x, const Parameter<Real>& gain, Real* y, Buffer<Real>& 
 template <class Real>
 void rmsnorm_backward(const Real* dy, const Real* x, Parameter<Real>& gain,
                       const Buffer<Real>& rstd, Real* dx, int N) {
+  const Timed timed(Part::kNorms);
   const int D = gain.cols;
   const int64_t pieces = (N + kRows - 1) / kRows;
   Buffer<Real> partial;

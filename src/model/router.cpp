@@ -8,6 +8,7 @@
 
 #include "core/parallel.h"
 #include "kernels/matmul.h"
+#include "model/step_times.h"
 
 namespace shenhong {
 namespace {
@@ -102,6 +103,7 @@ int Router<Real>::choose(const Real* scores, int* chosen, Real* weights) const {
 
 template <class Real>
 void Router<Real>::forward(const Real* x, int N, Saved& s) const {
+  const Timed timed(Part::kRouter);
   s.scores.resize(int64_t(N) * E_);
   matmul_nt(x, gate.w(), s.scores.data(), N, E_, D_, Write::kReplace);
   route(N, s);
@@ -128,6 +130,7 @@ void Router<Real>::route(int N, Saved& s) const {
 
 template <class Real>
 void Router<Real>::backward(const Real* dweights, const Real* x, Real* dx, int N, const Saved& s) {
+  const Timed timed(Part::kRouter);
   const int M = width();
   Buffer<Real> dz;  // the gradient by the scores, then by z
   dz.resize_zero(int64_t(N) * E_);

@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/parallel.h"
 #include "kernels/kernels.h"
+#include "model/step_times.h"
 
 namespace shenhong {
 namespace {
@@ -73,6 +74,7 @@ Optimizer::Optimizer(const OptimizerConfig& config,
 }
 
 double Optimizer::gradient_norm() const {
+  const Timed timed(Part::kOptimizer);
   std::vector<double> sums(chunks_.size() + muon_.size());
   parallel_for(int64_t(sums.size()), [&](int64_t i) {
     const auto sum_squares = kernels<float>().sum_squares;
@@ -100,6 +102,7 @@ double Optimizer::clip_scale(double norm) const {
 }
 
 void Optimizer::step(double lr, double gradient_scale) {
+  const Timed timed(Part::kOptimizer);
   ++updates_;
   parallel_for(int64_t(muon_.size() + chunks_.size()), [&](int64_t i) {
     if (i < int64_t(muon_.size()))
