@@ -234,7 +234,8 @@ std::string write_vocabulary(const std::vector<std::string>& tokens, size_t spec
   for (const auto& [left, right] : merges)
     rules.push_back(
         {to_byte_alphabet(tokens[size_t(left)]), to_byte_alphabet(tokens[size_t(right)])});
-  return write_vocabulary(std::move(vocab), std::move(added), std::move(rules));
+  return write_vocabulary(std::move(vocab), std::move(added), std::move(rules),
+                          deepseek_pretokenizer(), /*ignore_merges=*/false);
 }
 
 Json added_token(size_t id, const std::string& name, bool special) {
@@ -242,7 +243,8 @@ Json added_token(size_t id, const std::string& name, bool special) {
           {"rstrip", false}, {"normalized", false}, {"special", special}};
 }
 
-std::string write_vocabulary(Json::object_t vocab, Json added, Json merges) {
+std::string write_vocabulary(Json::object_t vocab, Json added, Json merges, Json pre_tokenizer,
+                             bool ignore_merges) {
   const Json byte_level = {{"type", "ByteLevel"},
                            {"add_prefix_space", false},
                            {"trim_offsets", true},
@@ -252,7 +254,7 @@ std::string write_vocabulary(Json::object_t vocab, Json added, Json merges) {
                     {"padding", nullptr},
                     {"added_tokens", std::move(added)},
                     {"normalizer", nullptr},
-                    {"pre_tokenizer", deepseek_pretokenizer()},
+                    {"pre_tokenizer", std::move(pre_tokenizer)},
                     {"post_processor", nullptr},
                     {"decoder", byte_level},
                     {"model",
@@ -263,7 +265,7 @@ std::string write_vocabulary(Json::object_t vocab, Json added, Json merges) {
                       {"end_of_word_suffix", nullptr},
                       {"fuse_unk", false},
                       {"byte_fallback", false},
-                      {"ignore_merges", false},
+                      {"ignore_merges", ignore_merges},
                       {"vocab", std::move(vocab)},
                       {"merges", std::move(merges)}}}},
                    1);
