@@ -89,8 +89,8 @@ void GroupedQueryAttention::attend(const Tile& tile) const {
     }
   };
   each_page(tile.kv_head, [&](const float* k, int first, int count) {
-    gemm({Layout::kNT, computed, count, Dh_, tile.q, tile.ldq, k, R, p.data() + first, keys,
-          false});
+    gemm(
+        {Layout::kNT, computed, count, Dh_, tile.q, tile.ldq, k, R, p.data() + first, keys, false});
   });
   for (int r = 0; r < tile.rows; ++r) {
     float* row = p.data() + int64_t(r) * keys;

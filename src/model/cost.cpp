@@ -7,8 +7,7 @@ namespace {
 
 int64_t attention_weights(const ModelConfig& c) {
   const int64_t D = c.hidden_size, H = c.num_attention_heads;
-  if (c.grouped_query.on())
-    return 2 * D * (H + c.grouped_query.num_key_value_heads) * c.v_head_dim;
+  if (c.grouped_query.on()) return 2 * D * (H + c.grouped_query.num_key_value_heads) * c.v_head_dim;
   const int64_t q_out = H * c.qk_head_dim();
   const int64_t q = c.q_lora_rank > 0 ? c.q_lora_rank * (D + q_out) : D * q_out;
   const int64_t kv = D * (c.kv_lora_rank + c.qk_rope_head_dim) +

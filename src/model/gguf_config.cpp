@@ -25,10 +25,9 @@ class Reader {
         architecture_(file.string("general.architecture")) {}
 
   ModelConfig read() const {
-    SH_CHECK(
-        architecture_ == kArchitecture || architecture_ == kLlama || architecture_ == kQwen2,
-        kBadInput, "{}: general.architecture = {}: supported are '{}', '{}' and '{}'", path_,
-        in_quotes(architecture_), kArchitecture, kLlama, kQwen2);
+    SH_CHECK(architecture_ == kArchitecture || architecture_ == kLlama || architecture_ == kQwen2,
+             kBadInput, "{}: general.architecture = {}: supported are '{}', '{}' and '{}'", path_,
+             in_quotes(architecture_), kArchitecture, kLlama, kQwen2);
     ModelConfig c;
     c.hidden_size = integer("embedding_length");
     c.max_position_embeddings = integer("context_length");

@@ -248,8 +248,8 @@ const GgufTensor& GgufModel::want(const std::string& gguf,
   SH_CHECK(tensor, kBadInput, "{}: tensor '{}' is missing, which its metadata asks for",
            file_.path().string(), gguf);
   SH_CHECK(tensor->shape == shape, kBadInput, "{} is {}; its metadata ({}) asks for {}",
-           where(gguf), dump_json(Json(tensor->shape)), shape_keys(gguf, config_.grouped_query.on()),
-           dump_json(Json(shape)));
+           where(gguf), dump_json(Json(tensor->shape)),
+           shape_keys(gguf, config_.grouped_query.on()), dump_json(Json(shape)));
   return *tensor;
 }
 

@@ -1,5 +1,5 @@
-// Which tensors of a GGUF hold which of a checkpoint's: deepseek2's DeepSeek-V3's, those of llama and
-// its kin Llama's.
+// Which tensors of a GGUF hold which of a checkpoint's: deepseek2's DeepSeek-V3's, those of llama
+// and its kin Llama's.
 #pragma once
 
 #include <string>

@@ -11,6 +11,8 @@
 namespace shenhong {
 namespace {
 
+constexpr int kMostHeadDim = 1 << 12;  // a list is made of its frequencies
+
 class Reader {
  public:
   Reader(const Json& config, const std::string& where) : c_(config), where_(where) {}
@@ -26,13 +28,15 @@ class Reader {
              "head_dim",
              where_, width, heads);
     const int head_dim = size("head_dim", width / heads);
+    SH_CHECK(head_dim <= kMostHeadDim, kBadInput, "{}: head_dim = {}: at most {} is supported",
+             where_, head_dim, kMostHeadDim);
     const bool bias = !qwen2 && boolean("attention_bias");
 
     Json out = Json::object();
-    for (const char* key : {"vocab_size", "hidden_size", "num_hidden_layers", "rms_norm_eps",
-                            "max_position_embeddings", "initializer_range", "tie_word_embeddings",
-                            "num_attention_heads", "intermediate_size", "rope_theta",
-                            "bos_token_id", "eos_token_id"})
+    for (const char* key :
+         {"vocab_size", "hidden_size", "num_hidden_layers", "rms_norm_eps",
+          "max_position_embeddings", "initializer_range", "tie_word_embeddings",
+          "num_attention_heads", "intermediate_size", "rope_theta", "bos_token_id", "eos_token_id"})
       if (const auto found = c_.find(key); found != c_.end()) out[key] = *found;
     // Several end tokens stand in generation_config.json, too.
     if (const auto ends = out.find("eos_token_id"); ends != out.end() && ends->is_array()) {
@@ -97,8 +101,8 @@ class Reader {
       if (found->contains(key)) type = (*found)[key];
     if (type == "default") return none;
     SH_CHECK(type == "llama3", kBadInput,
-             "{}: rope_scaling: type {}: only llama3 and default are supported in this form", where_,
-             dump_json(type));
+             "{}: rope_scaling: type {}: only llama3 and default are supported in this form",
+             where_, dump_json(type));
     const double factor = positive(*found, "factor", where_),
                  low = positive(*found, "low_freq_factor", where_),
                  high = positive(*found, "high_freq_factor", where_),

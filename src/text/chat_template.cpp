@@ -75,15 +75,13 @@ jinja::Text content_of(const Message& message) {
 
 }  // namespace
 
-ChatTemplate ChatTemplate::parse(std::string jinja, const std::string& source,
-                                 ControlNames names) {
+ChatTemplate ChatTemplate::parse(std::string jinja, const std::string& source, ControlNames names) {
   return ChatTemplate(jinja::parse(std::move(jinja), source), std::move(names));
 }
 
 ChatTemplate ChatTemplate::load(const fs::path& directory) {
   const fs::path file = directory / kFile;
-  if (fs::exists(file))
-    return parse(read_file(file), file.string(), read_control_names(directory));
+  if (fs::exists(file)) return parse(read_file(file), file.string(), read_control_names(directory));
   const fs::path config = directory / "tokenizer_config.json";
   const Json json = parse_json(read_file(config), config.string());
   const auto found = json.is_object() ? json.find("chat_template") : json.end();

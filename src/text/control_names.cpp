@@ -16,8 +16,8 @@ ControlNames read_control_names(const fs::path& model_directory) {
   const auto read = [&](const char* key, std::string& name) {
     const auto found = json.find(key);
     if (found == json.end()) return;
-    const Json& content = found->is_object() && found->contains("content") ? (*found)["content"]
-                                                                           : *found;
+    const Json& content =
+        found->is_object() && found->contains("content") ? (*found)["content"] : *found;
     SH_CHECK(content.is_string() || content.is_null(), kBadInput,
              "{}: {} = {}: want the name of a token", where, key, dump_json(content));
     name = content.is_null() ? "" : content.get<std::string>();

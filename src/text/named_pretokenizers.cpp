@@ -40,9 +40,8 @@ const std::vector<NamedPretokenizer>& all() {
                        "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"),
                  byte_level(false)}),
        false, false},
-      {"smollm",
-       sequence({{{"type", "Digits"}, {"individual_digits", true}}, byte_level(true)}), false,
-       false},
+      {"smollm", sequence({{{"type", "Digits"}, {"individual_digits", true}}, byte_level(true)}),
+       false, false},
       {"gpt-2", byte_level(true), false, false},
   };
   return known;

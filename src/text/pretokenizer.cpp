@@ -163,8 +163,8 @@ void Pretokenizer::add(const Json& description, const std::string& where, int de
     expressions_.push_back(std::make_unique<Expression>(each ? "\\p{N}" : "\\p{N}+", where));
   } else {
     fail(Exit::kBadInput,
-         "{}.type = {}: not supported; known: \"Sequence\", \"Split\", \"Digits\", \"ByteLevel\"", where,
-         dump_json(type));
+         "{}.type = {}: not supported; known: \"Sequence\", \"Split\", \"Digits\", \"ByteLevel\"",
+         where, dump_json(type));
   }
 }
 

@@ -34,8 +34,7 @@ Tokenizer Tokenizer::load(const fs::path& path, const ControlNames& names) {
   return parse(read_file(path), path.string(), names);
 }
 
-Tokenizer Tokenizer::parse(std::string json, const std::string& source,
-                           const ControlNames& names) {
+Tokenizer Tokenizer::parse(std::string json, const std::string& source, const ControlNames& names) {
   const Json document = parse_json(json, source);
   Vocabulary vocabulary = read_vocabulary(document, source);
   const auto named = [&](std::string_view name) {
@@ -46,9 +45,8 @@ Tokenizer Tokenizer::parse(std::string json, const std::string& source,
   SH_CHECK(names.bos.empty() || bos >= 0, kBadInput, "{}: added_tokens: '{}' is missing", source,
            names.bos);
   SH_CHECK(eos >= 0, kBadInput, "{}: added_tokens: '{}' is missing", source, names.eos);
-  const bool adds_bos =
-      bos >= 0 && names.adds_bos.value_or(
-                      puts_token_first(document.value("post_processor", Json())));
+  const bool adds_bos = bos >= 0 && names.adds_bos.value_or(
+                                        puts_token_first(document.value("post_processor", Json())));
   return Tokenizer(std::make_shared<const State>(State{std::move(json), std::move(vocabulary),
                                                        bos >= 0 ? bos : eos, eos,
                                                        pad >= 0 ? pad : eos, adds_bos}));

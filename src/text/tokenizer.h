@@ -43,8 +43,8 @@ class Tokenizer {
   int vocab_size() const;
   int bos_id() const;  // eos_id() where there is none
   int eos_id() const;
-  int pad_id() const;       // eos_id() where there is none
-  bool adds_bos() const;    // whether the model expects BOS before a text
+  int pad_id() const;     // eos_id() where there is none
+  bool adds_bos() const;  // whether the model expects BOS before a text
   bool is_special(int id) const;
   // The token that is exactly these bytes, or the special token of this name.
   std::optional<int> token_id(std::string_view bytes) const;

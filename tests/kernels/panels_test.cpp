@@ -14,9 +14,9 @@
 namespace shenhong {
 namespace {
 
-constexpr NumberFormat kFormats[] = {NumberFormat::kF32,  NumberFormat::kBF16, NumberFormat::kFP8,
-                                     NumberFormat::kInt8, NumberFormat::kInt4, NumberFormat::kNVFP4,
-                                     NumberFormat::kMXFP4, NumberFormat::kUint4};
+constexpr NumberFormat kFormats[] = {
+    NumberFormat::kF32,  NumberFormat::kBF16,  NumberFormat::kFP8,   NumberFormat::kInt8,
+    NumberFormat::kInt4, NumberFormat::kNVFP4, NumberFormat::kMXFP4, NumberFormat::kUint4};
 constexpr float kGuard = 12345;
 
 struct Activations {
@@ -120,9 +120,8 @@ TEST_P(PanelsOfEveryTable, quantise_activations_to_the_definition_s_integers) {
 // The largest numbers that a format holds, all of one sign: where 16 bits would overflow.
 TEST_P(PanelsOfEveryTable, are_exact_at_the_ends_of_the_integers) {
   const int N = 16, K = 64;
-  for (const NumberFormat format :
-       {NumberFormat::kInt8, NumberFormat::kInt4, NumberFormat::kNVFP4, NumberFormat::kMXFP4,
-        NumberFormat::kUint4}) {
+  for (const NumberFormat format : {NumberFormat::kInt8, NumberFormat::kInt4, NumberFormat::kNVFP4,
+                                    NumberFormat::kMXFP4, NumberFormat::kUint4}) {
     for (const float sign : {1.0f, -1.0f}) {
       Buffer<float> weights(N * K), x(K);
       std::fill(weights.begin(), weights.end(), 6 * sign);
