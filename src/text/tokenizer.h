@@ -22,8 +22,8 @@ namespace shenhong {
 class Tokenizer {
  public:
   // Error(kBadInput) names the file and the entry that is missing, broken or of a kind we do not
-  // support. The file must define the tokens of `names` and all 256 bytes; its post_processor is
-  // not applied: encode() adds no token that the text does not spell.
+  // support. The file must define the tokens of `names` and the printable ASCII bytes; its
+  // post_processor is not applied: encode() adds no token that the text does not spell.
   static Tokenizer load(const fs::path& tokenizer_json, const ControlNames& names = {});
   // The same from text; `source` names it in errors.
   static Tokenizer parse(std::string json, const std::string& source,

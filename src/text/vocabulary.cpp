@@ -88,8 +88,8 @@ class Reader {
     const Json& dropout = entry(model, "dropout");
     SH_CHECK(dropout.is_null() || dropout == 0, kBadInput, "{}: model.dropout = {}: not supported",
              source_, dump_json(dropout));
-    // unk_token, fuse_unk and byte_fallback say what to do with a byte that has no token; every
-    // byte must have one here.
+    // unk_token, fuse_unk and byte_fallback say what to do with a byte that has no token; here it
+    // is left out.
   }
 
   int checked_id(const Json& id, const std::string& name) const {
@@ -178,10 +178,14 @@ class Reader {
   Merges read_merges(const Json& list) const {
     SH_CHECK(list.is_array() && list.size() <= kMaxMerges, kBadInput,
              "{}: model.merges: want a list", source_);
+    // Small models' vocabularies leave out bytes that their texts did not hold.
     std::array<int, 256> byte_ids;
     for (int b = 0; b < 256; ++b) {
       const std::string name = to_byte_alphabet(std::string(1, char(b)));
-      byte_ids[size_t(b)] = merge_token(name, fmt::format("{}: byte 0x{:02X}", source_, b));
+      const bool needed = b >= ' ' && b <= '~';
+      byte_ids[size_t(b)] = needed || vocab_.contains(name)
+                                ? merge_token(name, fmt::format("{}: byte 0x{:02X}", source_, b))
+                                : Merges::kNoToken;
     }
     Merges merges(byte_ids, list.size());
     for (size_t i = 0; i < list.size(); ++i) {
