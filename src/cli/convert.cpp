@@ -128,6 +128,10 @@ size_t to_gguf(const fs::path& in, const std::string& name, const fs::path& out,
 
 size_t to_directory(const fs::path& in, const fs::path& out, const WeightType& type) {
   const GgufModel model(in);
+  SH_CHECK(!model.config().grouped_query.on(), kUsage,
+           "{}: a model with grouped-query attention (Llama's form) runs from this file; it is not "
+           "written as a directory",
+           in.string());
   const Tokenizer tokenizer = load_tokenizer(in);
   const ChatTemplate chat = load_chat_template(in);
   const GenerationConfig generation = read_generation_config(in, model.config());

@@ -49,8 +49,9 @@ void print_info(const fs::path& model, bool as_json) {
           ? fmt::format("{} on average per token ({} to {}, by threshold)", config.mean_experts(),
                         config.min_experts(), config.max_experts())
           : fmt::format("{} of them per token", config.num_experts_per_tok);
-  row("experts per layer", fmt::format("{} routed, {}, {} shared", config.n_routed_experts,
-                                       per_token, config.n_shared_experts));
+  if (config.first_k_dense_replace < config.num_hidden_layers)
+    row("experts per layer", fmt::format("{} routed, {}, {} shared", config.n_routed_experts,
+                                         per_token, config.n_shared_experts));
   if (const NgramMemoryConfig& memory = config.ngram_memory; memory.on())
     row("memory of n-grams",
         fmt::format("before layers {}: up to {} tokens, {} tables of {} rows of {}",
@@ -61,11 +62,14 @@ void print_info(const fs::path& model, bool as_json) {
       fmt::format("{:.1f} of {:.1f} MB as stored", stored.per_token / 1e6, stored.all / 1e6));
   row("forward at full context",
       fmt::format("{:.1f} MFLOP per token", double(json["forward_flop_per_token"]) / 1e6));
-  row("training",
-      fmt::format("{:.1f} MFLOP per token", double(json["training_flop_per_token"]) / 1e6));
-  row("latent cache", fmt::format("{} bytes per token; per-head keys and values would take {}",
-                                  json["kv_bytes_per_token"].get<int64_t>(),
-                                  json["mha_kv_bytes_per_token"].get<int64_t>()));
+  const int kv_heads = config.grouped_query.num_key_value_heads;
+  if (kv_heads == 0)
+    row("training",
+        fmt::format("{:.1f} MFLOP per token", double(json["training_flop_per_token"]) / 1e6));
+  row(kv_heads == 0 ? "latent cache" : fmt::format("cache of {} heads", kv_heads).c_str(),
+      fmt::format("{} bytes per token; per-head keys and values would take {}",
+                  json["kv_bytes_per_token"].get<int64_t>(),
+                  json["mha_kv_bytes_per_token"].get<int64_t>()));
   row("", fmt::format("{} MiB, as serve takes for all answers together, hold {} tokens",
                       EngineOptions().cache_bytes >> 20, json["cache_tokens"].get<int64_t>()));
 }

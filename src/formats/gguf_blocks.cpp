@@ -18,7 +18,7 @@ constexpr BlockLayout kLayouts[] = {
     {BlockType::kQ4_0, "Q4_0", 32, 18},   {BlockType::kQ5_0, "Q5_0", 32, 22},
     {BlockType::kQ5_1, "Q5_1", 32, 24},   {BlockType::kQ4_K, "Q4_K", 256, 144},
     {BlockType::kQ5_K, "Q5_K", 256, 176}, {BlockType::kQ6_K, "Q6_K", 256, 210},
-    {BlockType::kMXFP4, "MXFP4", 32, 17},
+    {BlockType::kMXFP4, "MXFP4", 32, 17}, {BlockType::kQ4_1, "Q4_1", 32, 20},
 };
 
 uint16_t load_16(const uint8_t* bytes) {
@@ -43,6 +43,15 @@ void dequantise_q4_0(const uint8_t* block, float* out) {
   for (int i = 0; i < 16; ++i) {
     out[i] = scale * float(int(block[2 + i] & 15) - 8);
     out[16 + i] = scale * float(int(block[2 + i] >> 4) - 8);
+  }
+}
+
+// f16 scale, f16 offset, then the nibbles of Q4_0.
+void dequantise_q4_1(const uint8_t* block, float* out) {
+  const float scale = load_f16(block), offset = load_f16(block + 2);
+  for (int i = 0; i < 16; ++i) {
+    out[i] = scale * float(block[4 + i] & 15) + offset;
+    out[16 + i] = scale * float(block[4 + i] >> 4) + offset;
   }
 }
 
@@ -242,6 +251,8 @@ void dequantise(BlockType type, std::span<const uint8_t> blocks, std::span<float
       return each(dequantise_q8_0);
     case BlockType::kQ4_0:
       return each(dequantise_q4_0);
+    case BlockType::kQ4_1:
+      return each(dequantise_q4_1);
     case BlockType::kQ5_0:
       return each(dequantise_q5_0);
     case BlockType::kQ5_1:

@@ -14,6 +14,7 @@ enum class BlockType : uint32_t {  // the numbers are the file format's
   kF32 = 0,
   kF16 = 1,
   kQ4_0 = 2,
+  kQ4_1 = 3,
   kQ5_0 = 6,
   kQ5_1 = 7,
   kQ8_0 = 8,

@@ -10,6 +10,7 @@ namespace shenhong {
 Decoder::Decoder(const Weights& weights)
     : weights_(weights),
       attention_(weights.config()),
+      grouped_query_(weights.config()),
       feed_forward_(weights.config()),
       ngram_lookup_(weights.config()) {
   if (weights.mtp) drafter_.emplace(weights);
@@ -51,7 +52,11 @@ std::span<const float> Decoder::forward(std::span<const Segment> segments) {
       }
     }
     norm_rows(x_.data(), layer.input_layernorm, normed_.data(), C, eps);
-    attention_.forward(layer.self_attn, weights_.rope(), normed_.data(), x_.data(), rows_, l);
+    if (layer.grouped_query)
+      grouped_query_.forward(*layer.grouped_query, weights_.rope(), normed_.data(), x_.data(),
+                             segments, l);
+    else
+      attention_.forward(layer.self_attn, weights_.rope(), normed_.data(), x_.data(), rows_, l);
     norm_rows(x_.data(), layer.post_attention_layernorm, normed_.data(), C, eps);
     feed_forward_.forward(layer, normed_.data(), x_.data(), C);
   }

@@ -11,6 +11,7 @@
 #include "infer/cached_attention.h"
 #include "infer/drafter.h"
 #include "infer/feed_forward.h"
+#include "infer/grouped_query_attention.h"
 #include "infer/ngram_lookup.h"
 #include "infer/sequence.h"
 #include "infer/weights.h"
@@ -45,6 +46,7 @@ class Decoder {
 
   const Weights& weights_;
   CachedAttention attention_;
+  GroupedQueryAttention grouped_query_;
   FeedForward feed_forward_;
   NgramLookup ngram_lookup_;
   std::optional<Drafter> drafter_;

@@ -46,7 +46,7 @@ std::vector<int> Engine::chat_prompt(const std::vector<Message>& messages) const
 
 std::vector<int> Engine::text_prompt(std::string_view text) const {
   std::vector<int> ids = tokenizer_.encode(text);
-  ids.insert(ids.begin(), tokenizer_.bos_id());
+  if (tokenizer_.adds_bos()) ids.insert(ids.begin(), tokenizer_.bos_id());
   return ids;
 }
 

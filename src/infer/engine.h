@@ -62,7 +62,7 @@ class Engine {
 
   // The ids of a conversation that asks for the assistant's next turn.
   std::vector<int> chat_prompt(const std::vector<Message>& messages) const;
-  // The ids of a plain text to go on with: BOS, then the text.
+  // The ids of a plain text to go on with: BOS, if the model expects it, then the text.
   std::vector<int> text_prompt(std::string_view text) const;
   // Error(kUsage) with both numbers when the prompt leaves no room for an answer.
   void check_prompt(const std::vector<int>& prompt) const;

@@ -13,6 +13,10 @@ constexpr const char* kPreKey = "tokenizer.ggml.pre";
 constexpr const char* kTokensKey = "tokenizer.ggml.tokens";
 constexpr const char* kKindsKey = "tokenizer.ggml.token_type";
 constexpr const char* kMergesKey = "tokenizer.ggml.merges";
+constexpr const char* kBosKey = "tokenizer.ggml.bos_token_id";
+constexpr const char* kEosKey = "tokenizer.ggml.eos_token_id";
+constexpr const char* kPadKey = "tokenizer.ggml.padding_token_id";
+constexpr const char* kAddsBosKey = "tokenizer.ggml.add_bos_token";
 constexpr const char* kTemplateKey = "tokenizer.chat_template";
 constexpr const char* kModel = "gpt2";  // GGUF's name for byte-level BPE
 constexpr const char* kPre = "deepseek-v3";
@@ -22,32 +26,56 @@ std::vector<std::string> texts(const Gguf& file, const char* key) {
   return {views.begin(), views.end()};
 }
 
+const NamedPretokenizer& words_of(const Gguf& file) {
+  const std::string path = file.path().string();
+  const std::string_view model = file.string(kModelKey), pre = file.string(kPreKey);
+  SH_CHECK(model == kModel, kBadInput,
+           "{}: {} = {}: only '{}' (byte-level BPE) is supported, no SentencePiece", path,
+           kModelKey, in_quotes(model), kModel);
+  const NamedPretokenizer* words = find_pretokenizer(pre);
+  SH_CHECK(words, kBadInput, "{}: {} = {}: supported are {}", path, kPreKey, in_quotes(pre),
+           pretokenizer_names());
+  return *words;
+}
+
+ControlNames names_of(const Gguf& file, const NamedPretokenizer& words) {
+  const std::vector<std::string_view> tokens = file.strings(kTokensKey);
+  const auto name = [&](const char* key) {
+    const int64_t id = file.integer(key);
+    SH_CHECK(id >= 0 && id < int64_t(tokens.size()), kBadInput, "{}: {} = {}: want 0 to {}",
+             file.path().string(), key, id, int64_t(tokens.size()) - 1);
+    return std::string(tokens[size_t(id)]);
+  };
+  const auto name_if_any = [&](const char* key) { return file.has(key) ? name(key) : ""; };
+  return {name_if_any(kBosKey), name(kEosKey), name_if_any(kPadKey),
+          file.has(kAddsBosKey) ? file.boolean(kAddsBosKey) : words.adds_bos};
+}
+
 Tokenizer tokenizer_of(const Gguf& file) {
   const std::string path = file.path().string();
-  for (const auto& [key, wanted] : {std::pair(kModelKey, kModel), std::pair(kPreKey, kPre)}) {
-    const std::string_view value = file.string(key);
-    SH_CHECK(value == wanted, kBadInput, "{}: {} = {}: only '{}' is supported", path, key,
-             in_quotes(value), wanted);
-  }
+  const NamedPretokenizer& words = words_of(file);
   FlatVocabulary flat{texts(file, kTokensKey), {}, texts(file, kMergesKey)};
   for (const int64_t kind : file.integers(kKindsKey)) flat.kinds.push_back(int32_t(kind));
   SH_CHECK(flat.kinds.size() == flat.tokens.size(), kBadInput,
            "{}: {} has {} entries, {} has {}; want as many", path, kKindsKey, flat.kinds.size(),
            kTokensKey, flat.tokens.size());
-  return Tokenizer::parse(unflatten_vocabulary(flat), path + ": tokenizer.ggml");
+  return Tokenizer::parse(unflatten_vocabulary(flat, words), path + ": tokenizer.ggml",
+                          names_of(file, words));
 }
 
 }  // namespace
 
 Tokenizer load_tokenizer(const fs::path& model) {
-  return is_gguf(model) ? tokenizer_of(Gguf(model)) : Tokenizer::load(model / "tokenizer.json");
+  if (is_gguf(model)) return tokenizer_of(Gguf(model));
+  return Tokenizer::load(model / "tokenizer.json", read_control_names(model));
 }
 
 ChatTemplate load_chat_template(const fs::path& model) {
   if (!is_gguf(model)) return ChatTemplate::load(model);
   const Gguf file(model);
   return ChatTemplate::parse(std::string(file.string(kTemplateKey)),
-                             fmt::format("{}: {}", model.string(), kTemplateKey));
+                             fmt::format("{}: {}", model.string(), kTemplateKey),
+                             names_of(file, words_of(file)));
 }
 
 GgufMetadata gguf_text_metadata(const Tokenizer& tokenizer, const ChatTemplate& chat,
@@ -64,10 +92,10 @@ GgufMetadata gguf_text_metadata(const Tokenizer& tokenizer, const ChatTemplate& 
           {kTokensKey, std::move(flat.tokens)},
           {kKindsKey, std::move(flat.kinds)},
           {kMergesKey, std::move(flat.merges)},
-          {"tokenizer.ggml.bos_token_id", uint32_t(config.bos_token_id)},
-          {"tokenizer.ggml.eos_token_id", uint32_t(config.eos_token_id)},
-          {"tokenizer.ggml.padding_token_id", uint32_t(tokenizer.pad_id())},
-          {"tokenizer.ggml.add_bos_token", true},
+          {kBosKey, uint32_t(config.bos_token_id)},
+          {kEosKey, uint32_t(config.eos_token_id)},
+          {kPadKey, uint32_t(tokenizer.pad_id())},
+          {kAddsBosKey, true},
           {"tokenizer.ggml.add_eos_token", false},
           {kTemplateKey, chat.text()}};
 }

@@ -10,7 +10,7 @@
 namespace shenhong {
 
 // Error(kBadInput) names the file and what is missing, broken or of a kind that we do not support:
-// of a GGUF's tokenizers that is any but DeepSeek-V3's byte-level BPE.
+// of a GGUF's tokenizers that is any but byte-level BPE with words of a known name.
 Tokenizer load_tokenizer(const fs::path& model);
 ChatTemplate load_chat_template(const fs::path& model);
 

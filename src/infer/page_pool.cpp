@@ -11,7 +11,7 @@ namespace shenhong {
 
 PagePool::PagePool(const ModelConfig& config, int64_t bytes, bool drafts)
     : layers_(config.num_hidden_layers + int(drafts)),
-      row_size_(config.kv_lora_rank + config.qk_rope_head_dim),
+      row_size_(kv_row_size(config)),
       stream_size_(drafts ? config.hidden_size : 0) {
   const int64_t page_bytes = kv_bytes_per_token(config, drafts) * kPageTokens;
   const int64_t pages = bytes / page_bytes;

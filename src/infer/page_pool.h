@@ -1,8 +1,8 @@
-// The memory of all latent caches: pages of some tokens each, which sequences take, share and give
-// back. Per layer and token a page keeps the latent after its norm and the rotary key after its
-// rotation, side by side (V2 report, 2.1). With drafts there is one layer more, the prediction
-// module's, and the stream of every token that left the trunk. What a sequence is, is
-// infer/sequence's business.
+// The memory of all caches: pages of some tokens each, which sequences take, share and give back.
+// Per layer and token a page keeps the latent after its norm and the rotary key after its rotation,
+// side by side (V2 report, 2.1); with grouped-query attention, the rotated keys of all its heads
+// and then their values. With drafts there is one layer more, the prediction module's, and the
+// stream of every token that left the trunk. What a sequence is, is infer/sequence's business.
 //
 // A page of a prompt can be published under the tokens that it holds and the page before it.
 // Whoever reads the same beginning then shares it: a chain of equal pages is an equal beginning. A

@@ -44,6 +44,23 @@ class Reader {
     return a;
   }
 
+  GroupedQueryWeights grouped_query(const std::string& prefix) const {
+    const int D = c_.hidden_size, Dh = c_.v_head_dim, Dq = c_.num_attention_heads * Dh;
+    const int Dkv = c_.grouped_query.num_key_value_heads * Dh;
+    GroupedQueryWeights g;
+    g.q_proj = panels(prefix + "q_proj.weight", Dq, D);
+    g.k_proj = panels(prefix + "k_proj.weight", Dkv, D);
+    g.v_proj = panels(prefix + "v_proj.weight", Dkv, D);
+    g.o_proj = panels(prefix + "o_proj.weight", D, Dq);
+    if (c_.grouped_query.attention_bias) {
+      g.q_bias = floats(prefix + "q_proj.bias", 1, Dq);
+      g.k_bias = floats(prefix + "k_proj.bias", 1, Dkv);
+      g.v_bias = floats(prefix + "v_proj.bias", 1, Dkv);
+    }
+    if (c_.grouped_query.output_bias) g.o_bias = floats(prefix + "o_proj.bias", 1, D);
+    return g;
+  }
+
   MlpWeights mlp(const std::string& prefix, int F) const {
     const int D = c_.hidden_size;
     return {panels(prefix + "gate_proj.weight", F, D), panels(prefix + "up_proj.weight", F, D),
@@ -69,7 +86,10 @@ class Reader {
     if (std::ranges::find(c_.ngram_memory.layers, l) != c_.ngram_memory.layers.end())
       out.memory = memory(l);
     out.input_layernorm = floats(prefix + "input_layernorm.weight", 1, D);
-    out.self_attn = attention(prefix + "self_attn.");
+    if (c_.grouped_query.on())
+      out.grouped_query = grouped_query(prefix + "self_attn.");
+    else
+      out.self_attn = attention(prefix + "self_attn.");
     out.post_attention_layernorm = floats(prefix + "post_attention_layernorm.weight", 1, D);
     if (!is_moe) {
       out.mlp = mlp(prefix + "mlp.", c_.intermediate_size);
@@ -164,8 +184,15 @@ int64_t bytes_of(const AttentionWeights& a, bool decoding) {
   return sum;
 }
 
+// Whichever the layer has.
+int64_t attention_bytes(const LayerWeights& layer, bool decoding) {
+  if (!layer.grouped_query) return bytes_of(layer.self_attn, decoding);
+  const GroupedQueryWeights& g = *layer.grouped_query;
+  return g.q_proj.bytes() + g.k_proj.bytes() + g.v_proj.bytes() + g.o_proj.bytes();
+}
+
 int64_t bytes_of(const LayerWeights& layer) {
-  int64_t sum = bytes_of(layer.self_attn, false) + bytes_of(layer.mlp);
+  int64_t sum = attention_bytes(layer, false) + bytes_of(layer.mlp);
   if (layer.memory) sum += bytes_of(*layer.memory, false);
   if (!layer.moe) return sum;
   sum += layer.moe->gate.bytes();
@@ -247,7 +274,7 @@ int64_t Weights::bytes() const {
 int64_t Weights::bytes_per_token() const {
   int64_t sum = head.bytes();
   for (const LayerWeights& layer : layers) {
-    sum += bytes_of(layer.self_attn, true) + bytes_of(layer.mlp);
+    sum += attention_bytes(layer, true) + bytes_of(layer.mlp);
     if (layer.memory) sum += bytes_of(*layer.memory, true);
     if (layer.moe)
       sum += layer.moe->gate.bytes() +

@@ -34,6 +34,14 @@ struct AttentionWeights {
   WeightPanels o_proj;              // [D, H·Dv]
 };
 
+// In the place of the latent attention. A bias that the model does not have is empty.
+struct GroupedQueryWeights {
+  WeightPanels q_proj, k_proj, v_proj;   // [H·Dh, D] [G·Dh, D] [G·Dh, D]
+  WeightPanels o_proj;                   // [D, H·Dh]
+  Buffer<float> q_bias, k_bias, v_bias;  // [H·Dh] [G·Dh] [G·Dh]
+  Buffer<float> o_bias;                  // [D]
+};
+
 struct MlpWeights {
   WeightPanels gate_proj, up_proj;  // [F,D]
   WeightPanels down_proj;           // [D,F]
@@ -57,6 +65,7 @@ struct LayerWeights {
   std::optional<NgramMemoryWeights> memory;
   Buffer<float> input_layernorm, post_attention_layernorm;  // [D]
   AttentionWeights self_attn;
+  std::optional<GroupedQueryWeights> grouped_query;  // then self_attn is empty
   std::optional<MoeWeights> moe;
   MlpWeights mlp;  // the dense layer's, or the shared experts' side by side
   bool has_mlp = true;

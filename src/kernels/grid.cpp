@@ -191,7 +191,8 @@ void round_to_grid(const Grid& grid, const float* x, float* out, int rows, int c
       });
       return;
     case NumberFormat::kInt4:
-      SH_ASSERT(grid.format != NumberFormat::kInt4);
+    case NumberFormat::kUint4:
+      SH_ASSERT(grid.format != NumberFormat::kInt4 && grid.format != NumberFormat::kUint4);
       return;
     default:
       round_matrix(grid, x, out, rows, cols, nullptr);

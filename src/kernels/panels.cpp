@@ -25,6 +25,8 @@ std::string_view format_name(NumberFormat format) {
       return "nvfp4";
     case NumberFormat::kMXFP4:
       return "mxfp4";
+    case NumberFormat::kUint4:
+      return "uint4";
   }
   return "";
 }
@@ -60,6 +62,9 @@ PanelShape panel_shape(NumberFormat format, int K) {
       break;
     case NumberFormat::kMXFP4:
       set(kMXFP4Block, 4, kPanelRows);
+      break;
+    case NumberFormat::kUint4:
+      set(kInt8Block, 4, 2 * kPanelRows * sizeof(uint16_t));
       break;
   }
   const int64_t used = s.scales_at + s.blocks * s.scale_bytes;

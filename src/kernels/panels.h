@@ -1,4 +1,4 @@
-// Weights as decoding reads them: in one of seven number formats, laid out so that a product
+// Weights as decoding reads them: in one of eight number formats, laid out so that a product
 // streams through memory once and every vector lane is an output of its own.
 //
 // A weight [N,K] is cut into panels of 16 rows. Inside a panel the 16 rows lie next to each other
@@ -11,8 +11,11 @@
 //   int4        per 32 columns [4][16][4] pairs of value + 8, columns 8i+j low and 8i+4+j high;
 //               16 scales in f16
 //   nvfp4       per 16 columns [2][16][4] pairs of E2M1 likewise; 16 scales in E4M3, and one float
-//   scale for the tensor mxfp4       per 32 columns [4][16][4] pairs likewise; 16 scales in E8M0
-// The last four meet activations in int8: 2·E2M1 is an integer, so their products are exact in
+//               scale for the tensor
+//   mxfp4       per 32 columns [4][16][4] pairs likewise; 16 scales in E8M0
+//   uint4       per 32 columns [4][16][4] pairs of codes likewise, each scale·code + offset; 16
+//               scales, then 16 offsets, in f16
+// The last five meet activations in int8: 2·E2M1 is an integer, so their products are exact in
 // int32. They want K in multiples of 32. Rows are padded with zeros to whole panels.
 #pragma once
 
@@ -21,7 +24,7 @@
 
 namespace shenhong {
 
-enum class NumberFormat { kF32, kBF16, kFP8, kInt8, kInt4, kNVFP4, kMXFP4 };
+enum class NumberFormat { kF32, kBF16, kFP8, kInt8, kInt4, kNVFP4, kMXFP4, kUint4 };
 
 std::string_view format_name(NumberFormat format);  // "f32", "bf16", "fp8", "int8", ...
 

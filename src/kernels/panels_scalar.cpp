@@ -39,10 +39,12 @@ struct Panel {
       }
       case NumberFormat::kInt4:
       case NumberFormat::kNVFP4:
-      case NumberFormat::kMXFP4: {
+      case NumberFormat::kMXFP4:
+      case NumberFormat::kUint4: {
         const int64_t byte = (inside / 8 * kPanelRows + r) * 4 + inside % 4;
         const uint8_t pair = at<uint8_t>(block * shape.block_bytes + byte);
         const int code = inside % 8 < 4 ? pair & 15 : pair >> 4;
+        if (w.format == NumberFormat::kUint4) return float(code);
         return w.format == NumberFormat::kInt4 ? float(code - kInt4Offset)
                                                : 2 * e2m1_to_float(uint8_t(code));
       }
@@ -60,6 +62,7 @@ struct Panel {
         return at<float>(place);
       case NumberFormat::kInt8:
       case NumberFormat::kInt4:
+      case NumberFormat::kUint4:
         return f16_to_float(at<uint16_t>(place + 2 * r));
       case NumberFormat::kNVFP4:
         return double(e4m3_to_float(at<uint8_t>(place + r))) * w.scale / 2;
@@ -68,6 +71,13 @@ struct Panel {
     }
     return 0;
   }
+
+  // What every number of a block has beside its scaled code.
+  double offset(int r, int block) const {
+    if (w.format != NumberFormat::kUint4) return 0;
+    return f16_to_float(
+        at<uint16_t>(shape.scales_at + block * shape.scale_bytes + 2 * (kPanelRows + r)));
+  }
 };
 
 double element(const PanelProduct& g, const Panel& panel, int m, int r) {
@@ -75,15 +85,17 @@ double element(const PanelProduct& g, const Panel& panel, int m, int r) {
   double sum = 0;
   for (int block = 0; block < panel.shape.blocks; ++block) {
     const int begin = block * panel.shape.block, end = std::min(K, begin + panel.shape.block);
-    double part = 0;
+    double part = 0, inputs = 0;
     for (int k = begin; k < end; ++k) {
       const double x =
           takes_int8(g.w.format) ? double(g.q.q[int64_t(m) * K + k]) : double(g.x[m * g.ldx + k]);
       part += x * double(panel.number(r, k));
+      inputs += x;
     }
+    part = part * panel.scale(r, block) + inputs * panel.offset(r, block);
     if (takes_int8(g.w.format))
       part *= double(g.q.scale[int64_t(m) * (K / kInt8Block) + begin / kInt8Block]);
-    sum += part * panel.scale(r, block);
+    sum += part;
   }
   return sum;
 }

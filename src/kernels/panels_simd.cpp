@@ -159,16 +159,21 @@ HWY_INLINE IntVector byte_dots(IntVector sum, hn::Vec<Unsigned> w, hn::Vec<Bytes
 
 // What the stored integers' offset adds to a dot product, as far as byte_dots leaves it in.
 template <NumberFormat kFormat>
-constexpr int kOffset = kFormat == NumberFormat::kInt4   ? kInt4Offset
+constexpr int kOffset = kFormat == NumberFormat::kUint4  ? 0
+                        : kFormat == NumberFormat::kInt4 ? kInt4Offset
                         : kFormat != NumberFormat::kInt8 ? kE2M1Offset
                         : HWY_TARGET == HWY_AVX3_DL      ? kInt8Offset
                                                          : 0;
+
+template <NumberFormat kFormat>
+constexpr bool kIsInteger = kFormat == NumberFormat::kInt8 || kFormat == NumberFormat::kInt4 ||
+                            kFormat == NumberFormat::kUint4;
 
 // The scales of kLanes rows.
 template <NumberFormat kFormat>
 HWY_INLINE Vector load_scales(const uint8_t* p) {
   const F d;
-  if constexpr (kFormat == NumberFormat::kInt8 || kFormat == NumberFormat::kInt4) {
+  if constexpr (kIsInteger<kFormat>) {
     const hn::Rebind<hwy::float16_t, F> f16;
     return hn::PromoteTo(d, hn::LoadU(f16, reinterpret_cast<const hwy::float16_t*>(p)));
   } else if constexpr (kFormat == NumberFormat::kNVFP4) {
@@ -192,7 +197,7 @@ struct NibblePair {
     const auto shifted = hn::BitCast(d, hn::ShiftRight<4>(hn::BitCast(halves, packed)));
     low = hn::And(packed, mask);
     high = hn::And(shifted, mask);
-    if constexpr (kFormat != NumberFormat::kInt4) {
+    if constexpr (!kIsInteger<kFormat>) {
       alignas(16) static constexpr uint8_t kCodes[16] = {12, 13, 14, 15, 16, 18, 20, 24,
                                                          12, 11, 10, 9,  8,  6,  4,  0};
       const auto codes = hn::LoadDup128(d, kCodes);
@@ -205,7 +210,7 @@ struct NibblePair {
 template <NumberFormat kFormat, int kRows, int kVectors>
 HWY_NOINLINE void int8_tile(const PanelProduct& g, const PanelShape& shape, int m, int panel) {
   constexpr bool kSmall = kFormat != NumberFormat::kInt8;
-  constexpr bool kIntegers = kFormat == NumberFormat::kInt8 || kFormat == NumberFormat::kInt4;
+  constexpr bool kIntegers = kIsInteger<kFormat>, kHasOffsets = kFormat == NumberFormat::kUint4;
   constexpr int kBlock = kFormat == NumberFormat::kNVFP4 ? kNVFP4Block : kInt8Block;
   constexpr int kStepBytes = kPanelRows * 4;
   const F d;
@@ -219,16 +224,16 @@ HWY_NOINLINE void int8_tile(const PanelProduct& g, const PanelShape& shape, int 
   });
   for (int block = 0; block < shape.blocks; ++block) {
     IntVector dots[kRows][kVectors];
+    int inputs[kRows] = {};  // their sum over the block
     const int8_t* q = g.q.q + m * K + block * kBlock;
     unroll<kRows>([&](auto r) HWY_ATTR {
-      int sum = 0;
-      if constexpr (kOffset<kFormat> != 0) {
+      if constexpr (kOffset<kFormat> != 0 || kHasOffsets) {
         const int32_t* part = g.q.sum + (m + r) * (K / 16) + block * (kBlock / 16);
-        sum = part[0];
-        if constexpr (kBlock == 32) sum += part[1];
+        inputs[r] = part[0];
+        if constexpr (kBlock == 32) inputs[r] += part[1];
       }
       unroll<kVectors>([&](auto v)
-                           HWY_ATTR { dots[r][v] = hn::Set(ints, -kOffset<kFormat> * sum); });
+                           HWY_ATTR { dots[r][v] = hn::Set(ints, -kOffset<kFormat> * inputs[r]); });
     });
     const uint8_t* numbers = base + block * shape.block_bytes;
     const auto step = [&](int at, const hn::Vec<Unsigned>* w) HWY_ATTR {
@@ -268,13 +273,17 @@ HWY_NOINLINE void int8_tile(const PanelProduct& g, const PanelShape& shape, int 
     }
     unroll<kVectors>([&](auto v) HWY_ATTR {
       constexpr int kScaleBytes = kIntegers ? 2 : 1;
-      const Vector scales = load_scales<kFormat>(base + v / kPanelVectors * shape.bytes +
-                                                 shape.scales_at + block * shape.scale_bytes +
-                                                 v % kPanelVectors * kLanes * kScaleBytes);
+      const uint8_t* at = base + v / kPanelVectors * shape.bytes + shape.scales_at +
+                          block * shape.scale_bytes + v % kPanelVectors * kLanes * kScaleBytes;
+      const Vector scales = load_scales<kFormat>(at);
+      [[maybe_unused]] Vector offsets;
+      if constexpr (kHasOffsets) offsets = load_scales<kFormat>(at + kPanelRows * kScaleBytes);
       unroll<kRows>([&](auto r) HWY_ATTR {
         const float scale = g.q.scale[(m + r) * (K / kInt8Block) + block * kBlock / kInt8Block];
         sums[r][v] = hn::MulAdd(hn::ConvertTo(d, dots[r][v]), hn::Mul(scales, hn::Set(d, scale)),
                                 sums[r][v]);
+        if constexpr (kHasOffsets)
+          sums[r][v] = hn::MulAdd(offsets, hn::Set(d, float(inputs[r]) * scale), sums[r][v]);
       });
     });
   }
@@ -365,6 +374,8 @@ void panel_product(const PanelProduct& g) noexcept {
       return run_panels<NumberFormat::kNVFP4>(g);
     case NumberFormat::kMXFP4:
       return run_panels<NumberFormat::kMXFP4>(g);
+    case NumberFormat::kUint4:
+      return run_panels<NumberFormat::kUint4>(g);
   }
 }
 

@@ -13,6 +13,7 @@ namespace {
 
 constexpr int kRowsAtOnce = 16;  // per work item; divides fp8's blocks
 constexpr float kMostE4M3 = 448, kMostF16 = 65504;
+constexpr int kMostUint4 = 15;
 // With the tensor's scale so, a block whose largest shall meet 4 still has a scale within E4M3.
 constexpr float kMostNVFP4Scale = 256;
 
@@ -157,6 +158,26 @@ void quantize_mxfp4(int rows, int cols, const float* w, QuantizedBuffer& out) {
   });
 }
 
+void quantize_uint4(int rows, int cols, const float* w, QuantizedBuffer& out) {
+  uint16_t* scales = as<uint16_t>(out.scales);
+  for_rows(rows, [&](int r) {
+    for (int k = 0; k < cols; k += kInt8Block) {
+      const float* block = w + int64_t(r) * cols + k;
+      const auto [least, most] = std::minmax_element(block, block + kInt8Block);
+      const auto f16 = [](float x) { return float_to_f16(std::clamp(x, -kMostF16, kMostF16)); };
+      uint16_t* bits = scales + (int64_t(r) * cols + k) / kInt8Block * 2;
+      bits[0] = f16((*most - *least) / kMostUint4);
+      bits[1] = f16(*least);
+      const float scale = f16_to_float(bits[0]), offset = f16_to_float(bits[1]);
+      for (int i = 0; i < kInt8Block; ++i) {
+        const float q = scale > 0 ? std::nearbyint((block[i] - offset) / scale) : 0;
+        put_code(out.numbers.data() + int64_t(r) * cols / 2, k + i,
+                 uint8_t(std::clamp(q, 0.0f, float(kMostUint4))));
+      }
+    }
+  });
+}
+
 float number_at(const QuantizedMatrix& w, int r, int k) {
   const int64_t at = int64_t(r) * w.cols + k;
   switch (w.format) {
@@ -173,6 +194,8 @@ float number_at(const QuantizedMatrix& w, int r, int k) {
     case NumberFormat::kNVFP4:
     case NumberFormat::kMXFP4:
       return e2m1_to_float(get_code(w.numbers.data() + int64_t(r) * w.cols / 2, k));
+    case NumberFormat::kUint4:
+      return float(get_code(w.numbers.data() + int64_t(r) * w.cols / 2, k));
   }
   return 0;
 }
@@ -193,9 +216,19 @@ float scale_at(const QuantizedMatrix& w, int r, int k) {
       return e4m3_to_float(w.scales[at / kNVFP4Block]) * w.scale;
     case NumberFormat::kMXFP4:
       return e8m0_to_float(w.scales[at / kMXFP4Block]);
+    case NumberFormat::kUint4:
+      return f16_to_float(value_at<uint16_t>(w.scales, at / kInt8Block * 2));
   }
   return 1;
 }
+
+// Bytes of a block's scale, and how many values it has: uint4's second one is the offset.
+int scale_width(NumberFormat format) {
+  const bool f16 = format == NumberFormat::kInt8 || format == NumberFormat::kInt4 ||
+                   format == NumberFormat::kUint4;
+  return f16 ? 2 : 1;
+}
+int scale_values(NumberFormat format) { return format == NumberFormat::kUint4 ? 2 : 1; }
 
 // Panel p of w; rows past its end are zero.
 void pack(const QuantizedMatrix& w, const PanelShape& shape, int p, uint8_t* panel) {
@@ -222,17 +255,19 @@ void pack(const QuantizedMatrix& w, const PanelShape& shape, int p, uint8_t* pan
         case NumberFormat::kInt4:
         case NumberFormat::kNVFP4:
         case NumberFormat::kMXFP4:
+        case NumberFormat::kUint4:
           panel[block * shape.block_bytes + (inside / 8 * kPanelRows + r) * 4 + inside % 4] |=
               uint8_t(get_code(from, k) << (inside % 8 < 4 ? 0 : 4));
           break;
       }
     }
-    const int scale_size =
-        w.format == NumberFormat::kInt8 || w.format == NumberFormat::kInt4 ? 2 : 1;
+    const int width = scale_width(w.format), values = scale_values(w.format);
     if (takes_int8(w.format))
       for (int b = 0; b < shape.blocks; ++b)
-        std::memcpy(panel + shape.scales_at + b * shape.scale_bytes + r * scale_size,
-                    w.scales.data() + (row * shape.blocks + b) * scale_size, size_t(scale_size));
+        for (int v = 0; v < values; ++v)
+          std::memcpy(
+              panel + shape.scales_at + b * shape.scale_bytes + (v * kPanelRows + r) * width,
+              w.scales.data() + ((row * shape.blocks + b) * values + v) * width, size_t(width));
   }
   if (w.format == NumberFormat::kFP8)
     std::memcpy(panel + shape.scales_at,
@@ -255,6 +290,7 @@ int64_t number_bytes(NumberFormat format, int rows, int cols) {
     case NumberFormat::kInt4:
     case NumberFormat::kNVFP4:
     case NumberFormat::kMXFP4:
+    case NumberFormat::kUint4:
       return count / 2;
   }
   return 0;
@@ -275,6 +311,8 @@ int64_t scale_bytes(NumberFormat format, int rows, int cols) {
       return count / kNVFP4Block;
     case NumberFormat::kMXFP4:
       return count / kMXFP4Block;
+    case NumberFormat::kUint4:
+      return 4 * count / kInt8Block;
   }
   return 0;
 }
@@ -313,6 +351,9 @@ QuantizedBuffer quantize(NumberFormat format, int rows, int cols, const float* w
     case NumberFormat::kMXFP4:
       quantize_mxfp4(rows, cols, w, out);
       break;
+    case NumberFormat::kUint4:
+      quantize_uint4(rows, cols, w, out);
+      break;
   }
   out.view.format = format;
   out.view.rows = rows;
@@ -328,6 +369,11 @@ void dequantize(const QuantizedMatrix& w, float* out) {
 
 void dequantize_row(const QuantizedMatrix& w, int row, float* out) {
   for (int k = 0; k < w.cols; ++k) out[k] = number_at(w, row, k) * scale_at(w, row, k);
+  if (w.format != NumberFormat::kUint4) return;
+  for (int k = 0; k < w.cols; ++k) {
+    const int64_t block = (int64_t(row) * w.cols + k) / kInt8Block;
+    out[k] += f16_to_float(value_at<uint16_t>(w.scales, 2 * block + 1));
+  }
 }
 
 WeightPanels::WeightPanels(const QuantizedMatrix& w) {

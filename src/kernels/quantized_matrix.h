@@ -20,6 +20,7 @@ namespace shenhong {
 //            low
 //   nvfp4    E2M1 [rows, cols/2], even columns low  E4M3 [rows, cols/16], times `scale`
 //   mxfp4    likewise                               E8M0 [rows, cols/32]
+//   uint4    code [rows, cols/2], even columns low  f16 scale and offset [rows, cols/32, 2]
 struct QuantizedMatrix {
   NumberFormat format = NumberFormat::kF32;
   int rows = 0, cols = 0;
@@ -42,7 +43,8 @@ struct QuantizedBuffer {
 
 // w [rows, cols], finite. fp8 and int8: the largest of a block meets the format's largest. nvfp4:
 // of a block's largest meeting 6 or 4, what leaves the smaller square error (techniques 3.2,
-// "4/6"). mxfp4: the power of two that lets nothing overflow.
+// "4/6"). mxfp4: the power of two that lets nothing overflow. uint4: the least of a block is its
+// offset, the largest has code 15.
 QuantizedBuffer quantize(NumberFormat format, int rows, int cols, const float* w);
 
 // out [rows, cols]

@@ -8,6 +8,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "model/llama_config.h"
+
 namespace shenhong {
 namespace {
 
@@ -120,6 +122,36 @@ void check_ngram_memory(const std::string& where, const ModelConfig& c) {
   between("head_dim", m.head_dim, 1, 1024);
 }
 
+void check_grouped_query(const std::string& where, const ModelConfig& c) {
+  const int H = c.num_attention_heads, G = c.grouped_query.num_key_value_heads,
+            Dh = c.qk_rope_head_dim;
+  SH_CHECK(H % G == 0, kBadInput,
+           "{}: num_attention_heads = {} cannot be shared out among num_key_value_heads = {}",
+           where, H, G);
+  SH_CHECK(Dh > 0 && Dh % 2 == 0 && H <= INT_MAX / 2 / Dh, kBadInput,
+           "{}: head_dim = {}: want an even number, and at most {} for {} heads", where, Dh,
+           INT_MAX / 2 / H, H);
+  SH_CHECK(c.v_head_dim == Dh && c.qk_nope_head_dim == 0 && c.q_lora_rank == 0 &&
+               c.kv_lora_rank == 0 && c.rope_scaling.factor == 1,
+           kBadInput,
+           "{}: grouped_query: wants qk_rope_head_dim = v_head_dim = {}, and none of "
+           "qk_nope_head_dim, q_lora_rank, kv_lora_rank and rope_scaling",
+           where, Dh);
+  SH_CHECK(c.first_k_dense_replace >= c.num_hidden_layers && c.num_nextn_predict_layers == 0 &&
+               !c.ngram_memory.on(),
+           kBadInput,
+           "{}: grouped_query: experts, prediction modules and a memory of n-grams are not "
+           "supported beside it",
+           where);
+  const std::vector<double>& divisors = c.grouped_query.rope_divisors;
+  SH_CHECK(divisors.empty() || divisors.size() == size_t(Dh / 2), kBadInput,
+           "{}: {} divisors of the rotary frequencies; head_dim = {} has {}", where,
+           divisors.size(), Dh, Dh / 2);
+  for (const double divisor : divisors)
+    SH_CHECK(divisor > 0 && std::isfinite(divisor), kBadInput,
+             "{}: a rotary frequency is divided by {}: must be finite and above 0", where, divisor);
+}
+
 }  // namespace
 
 void ModelConfig::validate(const std::string& where) const {
@@ -136,10 +168,14 @@ void ModelConfig::validate(const std::string& where) const {
            "{}: max_position_embeddings = {}: at most {} are supported", where,
            max_position_embeddings, kMostPositions);
   positive("num_attention_heads", num_attention_heads);
-  positive("kv_lora_rank", kv_lora_rank);
-  positive("qk_nope_head_dim", qk_nope_head_dim);
   positive("qk_rope_head_dim", qk_rope_head_dim);
   positive("v_head_dim", v_head_dim);
+  if (grouped_query.on()) {
+    check_grouped_query(where, *this);
+  } else {
+    positive("kv_lora_rank", kv_lora_rank);
+    positive("qk_nope_head_dim", qk_nope_head_dim);
+  }
   SH_CHECK(qk_rope_head_dim % 2 == 0, kBadInput,
            "{}: qk_rope_head_dim = {}: rotary pairs ask for an even number", where,
            qk_rope_head_dim);
@@ -211,6 +247,8 @@ void ModelConfig::validate(const std::string& where) const {
 
 std::string ModelConfig::beyond_deepseek() const {
   if (by_threshold()) return "routing.method = 'threshold'";
+  if (grouped_query.on())
+    return fmt::format("num_key_value_heads = {}", grouped_query.num_key_value_heads);
   if (ngram_memory.on()) return fmt::format("ngram_memory.layers = {}", ngram_memory.layers);
   return "";
 }
@@ -229,8 +267,12 @@ ModelConfig read_config(const fs::path& path) {
   for (auto it = json.begin(); it != json.end();)
     it = it->is_null() ? json.erase(it) : std::next(it);
   split_rope_parameters(json, where);
-  check_rope_scaling(json, where);
-  check_fixed(json, where);
+  if (is_llama_form(json)) {
+    json = from_llama_form(json, where);
+  } else {
+    check_rope_scaling(json, where);
+    check_fixed(json, where);
+  }
   // Hugging Face writes integers for some of our fractions: that is fine.
   ModelConfig config;
   check_ranges(config, json, where);
@@ -240,6 +282,7 @@ ModelConfig read_config(const fs::path& path) {
 }
 
 std::string write_config(const ModelConfig& config) {
+  SH_ASSERT(!config.grouped_query.on());
   Json json = {{"architectures", {"DeepseekV3ForCausalLM"}}, {"model_type", "deepseek_v3"}};
   json.update(fields_to_json(config));
   if (!config.beyond_deepseek().empty()) {
@@ -248,6 +291,7 @@ std::string write_config(const ModelConfig& config) {
   }
   if (!config.by_threshold()) json.erase("routing");
   if (!config.ngram_memory.on()) json.erase("ngram_memory");
+  json.erase("grouped_query");
   if (config.q_lora_rank == 0) json["q_lora_rank"] = nullptr;
   if (config.rope_scaling.factor == 1) {
     json["rope_scaling"] = nullptr;

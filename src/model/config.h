@@ -1,9 +1,11 @@
-// What a checkpoint is: DeepSeek-V3's config.json under its published keys.
+// What a checkpoint is: DeepSeek-V3's config.json under its published keys. Dense models of Llama's
+// form, whose attention is grouped_query, are told under the same ones (model/llama_config).
 //
 // Dimension letters used all over src/model (sizes are bound to them at the top of a function):
 //   B sequences  T tokens of a sequence  N = B·T  D hidden_size  V vocab_size  H attention heads
 //   Dn qk_nope_head_dim  Dr qk_rope_head_dim  Dv v_head_dim  Rq q_lora_rank  Rkv kv_lora_rank
 //   E n_routed_experts  K num_experts_per_tok  F an MLP's intermediate size
+//   G num_key_value_heads  Dh head_dim
 #pragma once
 
 #include <cstdint>
@@ -70,6 +72,29 @@ struct NgramMemoryConfig {
   int width() const { return (max_order - 1) * heads * head_dim; }  // of all rows side by side
 };
 
+// Grouped-query attention (Ainslie et al., 2023) in the place of the latent one. All of a head is
+// then rotary: qk_nope_head_dim and the ranks are 0, qk_rope_head_dim and v_head_dim are head_dim.
+// Such a model is decoded and not trained.
+struct GroupedQueryConfig {
+  int num_key_value_heads = 0;
+  bool rope_interleave = true;
+  bool attention_bias = false, output_bias = false;
+  std::vector<double> rope_divisors;
+
+  template <class Visit>
+  void fields(Visit&& v) {
+    v("num_key_value_heads", num_key_value_heads,
+      "heads of keys and values, each for as many heads of queries; 0 = latent attention");
+    v("rope_interleave", rope_interleave,
+      "rotary pairs are neighbours (2i, 2i+1); else (i, i + head_dim/2)");
+    v("attention_bias", attention_bias, "queries, keys and values have biases");
+    v("output_bias", output_bias, "the attention's output has a bias");
+    v("rope_divisors", rope_divisors,
+      "what the rotary frequencies are divided by, head_dim/2 numbers; none = 1");
+  }
+  bool on() const { return num_key_value_heads > 0; }
+};
+
 struct ModelConfig {
   int vocab_size = 8192;
   int hidden_size = 256;
@@ -86,6 +111,8 @@ struct ModelConfig {
   int qk_nope_head_dim = 32, qk_rope_head_dim = 16, v_head_dim = 32;
   double rope_theta = 10000;
   RopeScaling rope_scaling;
+
+  GroupedQueryConfig grouped_query;
 
   // feed-forward: the first first_k_dense_replace layers are dense, the others DeepSeekMoE (V3
   // report, 2.1.2)
@@ -123,6 +150,7 @@ struct ModelConfig {
     v("v_head_dim", v_head_dim, "value width per head");
     v("rope_theta", rope_theta, "base of the rotary frequencies");
     v("rope_scaling", rope_scaling, "YaRN context extension");
+    v("grouped_query", grouped_query, "grouped-query attention instead of the latent one");
     v("intermediate_size", intermediate_size, "width of the dense feed-forward layers");
     v("first_k_dense_replace", first_k_dense_replace, "leading layers that are dense");
     v("n_routed_experts", n_routed_experts, "routed experts per layer");
@@ -165,7 +193,8 @@ struct ModelConfig {
 };
 
 // config.json as Hugging Face writes it, with the keys its DeepseekV3Config needs beside ours. What
-// is beyond DeepSeek-V3 gets another model_type, so that no other program takes it for one.
+// is beyond DeepSeek-V3 gets another model_type, so that no other program takes it for one; models
+// with grouped-query attention are read only.
 // Reading ignores unknown keys; null means absent (q_lora_rank: null, rope_scaling: null).
 ModelConfig read_config(const fs::path& path);
 std::string write_config(const ModelConfig& config);

@@ -7,6 +7,7 @@ namespace {
 
 int64_t attention_weights(const ModelConfig& c) {
   const int64_t D = c.hidden_size, H = c.num_attention_heads;
+  if (c.grouped_query.on()) return 2 * D * (H + c.grouped_query.num_key_value_heads) * c.v_head_dim;
   const int64_t q_out = H * c.qk_head_dim();
   const int64_t q = c.q_lora_rank > 0 ? c.q_lora_rank * (D + q_out) : D * q_out;
   const int64_t kv = D * (c.kv_lora_rank + c.qk_rope_head_dim) +
@@ -26,12 +27,20 @@ int64_t feed_forward_weights(const ModelConfig& c, bool is_moe, bool active) {
          int64_t(c.n_routed_experts) * c.hidden_size;
 }
 
-// Norm gains and router biases: in the total, but no product runs over them.
+// Norm gains and biases: in the total, but no product runs over them.
 int64_t vectors(const ModelConfig& c, bool is_moe) {
-  return 2 * c.hidden_size + c.kv_lora_rank + c.q_lora_rank + (is_moe ? c.n_routed_experts : 0);
+  const GroupedQueryConfig& g = c.grouped_query;
+  const int64_t outputs = int64_t(c.num_attention_heads + 2 * g.num_key_value_heads) * c.v_head_dim;
+  return 2 * c.hidden_size + c.kv_lora_rank + c.q_lora_rank + (is_moe ? c.n_routed_experts : 0) +
+         (g.attention_bias ? outputs : 0) + (g.output_bias ? c.hidden_size : 0);
 }
 
 }  // namespace
+
+int kv_row_size(const ModelConfig& c) {
+  if (c.grouped_query.on()) return 2 * c.grouped_query.num_key_value_heads * c.v_head_dim;
+  return c.kv_lora_rank + c.qk_rope_head_dim;
+}
 
 ModelCost cost_of(const ModelConfig& c) {
   const int64_t D = c.hidden_size, V = c.vocab_size, L = c.num_hidden_layers,
@@ -55,7 +64,7 @@ ModelCost cost_of(const ModelConfig& c) {
       P * (module + feed_forward_weights(c, true, false) + vectors(c, true) + 3 * D);
   cost.parameters_active_mtp =
       cost.parameters_active + P * (module + feed_forward_weights(c, true, true) + V * D);
-  cost.kv_numbers_per_token = L * (c.kv_lora_rank + c.qk_rope_head_dim);
+  cost.kv_numbers_per_token = L * kv_row_size(c);
   cost.mha_kv_numbers_per_token = L * c.num_attention_heads * (c.qk_head_dim() + c.v_head_dim);
   return cost;
 }

@@ -16,11 +16,15 @@ struct ModelCost {
   // module.
   int64_t parameters_active = 0;
   int64_t parameters_active_mtp = 0;  // the same with the modules and the head once more for each
-  int64_t kv_numbers_per_token = 0;   // latent and rotary key over all layers
+  int64_t kv_numbers_per_token = 0;   // what the cache holds, over all layers
   int64_t mha_kv_numbers_per_token = 0;  // what per-head keys and values would take
 };
 
 ModelCost cost_of(const ModelConfig& config);
+
+// Numbers that the cache holds of a token in one layer: the latent and the rotary key, or the keys
+// and values of grouped-query attention.
+int kv_row_size(const ModelConfig& config);
 
 // Forward and backward (3 × forward) of one position of a sequence of T, modules included.
 double training_flop_per_token(const ModelConfig& config, int T);

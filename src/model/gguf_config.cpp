@@ -9,6 +9,7 @@ namespace shenhong {
 namespace {
 
 constexpr const char* kArchitecture = "deepseek2";
+constexpr const char *kLlama = "llama", *kQwen2 = "qwen2";
 constexpr int kSoftmax = 1, kSigmoid = 2;  // expert_gating_func
 // yarn_log_multiplier is this times mscale_all_dim.
 constexpr double kLogMultiplier = 0.1;
@@ -16,17 +17,17 @@ constexpr double kLogMultiplier = 0.1;
 // at the least.
 constexpr int64_t kLeastExpertBytes = 12;
 
-std::string key(const std::string& name) { return std::string(kArchitecture) + "." + name; }
-
 class Reader {
  public:
-  explicit Reader(const Gguf& file) : file_(file), path_(file.path().string()) {}
+  explicit Reader(const Gguf& file)
+      : file_(file),
+        path_(file.path().string()),
+        architecture_(file.string("general.architecture")) {}
 
   ModelConfig read() const {
-    const std::string_view architecture = file_.string("general.architecture");
-    SH_CHECK(architecture == kArchitecture, kBadInput,
-             "{}: general.architecture = {}: only '{}' is supported", path_,
-             in_quotes(architecture), kArchitecture);
+    SH_CHECK(architecture_ == kArchitecture || architecture_ == kLlama || architecture_ == kQwen2,
+             kBadInput, "{}: general.architecture = {}: supported are '{}', '{}' and '{}'", path_,
+             in_quotes(architecture_), kArchitecture, kLlama, kQwen2);
     ModelConfig c;
     c.hidden_size = integer("embedding_length");
     c.max_position_embeddings = integer("context_length");
@@ -34,8 +35,12 @@ class Reader {
     c.vocab_size = vocabulary();
     c.tie_word_embeddings = !file_.find("output.weight");
     layers(c);
-    attention(c);
-    experts(c);
+    if (architecture_ == kArchitecture) {
+      attention(c);
+      experts(c);
+    } else {
+      grouped_query(c);
+    }
     c.bos_token_id = integer_of("tokenizer.ggml.bos_token_id", c.bos_token_id);
     c.eos_token_id = integer_of("tokenizer.ggml.eos_token_id", c.eos_token_id);
     c.validate(path_);
@@ -43,6 +48,8 @@ class Reader {
   }
 
  private:
+  std::string key(const std::string& name) const { return architecture_ + "." + name; }
+
   int integer_of(const std::string& full) const {
     const int64_t value = file_.integer(full);
     SH_CHECK(value >= 0 && value <= INT_MAX, kBadInput, "{}: {} = {}: want 0 to {}", path_, full,
@@ -89,6 +96,48 @@ class Reader {
     scaling(c.rope_scaling);
   }
 
+  void grouped_query(ModelConfig& c) const {
+    for (const char* name : {"expert_count", "nextn_predict_layers"})
+      SH_CHECK(integer(name, 0) == 0, kBadInput,
+               "{}: {} = {}: of this architecture only dense models are supported", path_,
+               key(name), integer(name));
+    c.num_attention_heads = integer("attention.head_count");
+    GroupedQueryConfig& g = c.grouped_query;
+    g.num_key_value_heads = integer("attention.head_count_kv", c.num_attention_heads);
+    SH_CHECK(c.num_attention_heads > 0 && g.num_key_value_heads > 0, kBadInput,
+             "{}: {} = {} and {} = {}: must be at least 1", path_, key("attention.head_count"),
+             c.num_attention_heads, key("attention.head_count_kv"), g.num_key_value_heads);
+    SH_CHECK(file_.has(key("attention.key_length")) || c.hidden_size % c.num_attention_heads == 0,
+             kBadInput, "{}: {} = {} is no multiple of {} = {}, and there is no {}", path_,
+             key("embedding_length"), c.hidden_size, key("attention.head_count"),
+             c.num_attention_heads, key("attention.key_length"));
+    const int head_dim = integer("attention.key_length", c.hidden_size / c.num_attention_heads);
+    for (const char* name : {"attention.value_length", "rope.dimension_count"})
+      SH_CHECK(integer(name, head_dim) == head_dim, kBadInput,
+               "{}: {} = {}: only the length of a key's head, {}, is supported", path_, key(name),
+               integer(name), head_dim);
+    c.qk_rope_head_dim = c.v_head_dim = head_dim;
+    c.qk_nope_head_dim = c.q_lora_rank = c.kv_lora_rank = 0;
+    c.rope_theta = number("rope.freq_base", c.rope_theta);
+    c.first_k_dense_replace = c.num_hidden_layers;
+    const std::string type_key = key("rope.scaling.type");
+    SH_CHECK(!file_.has(type_key) || file_.string(type_key) == "none", kBadInput,
+             "{}: {} = {}: only 'none' is supported", path_, type_key,
+             in_quotes(file_.string(type_key)));
+    // The converter of llama's files turns their rows so that rotary pairs are neighbours.
+    g.rope_interleave = architecture_ == kLlama;
+    g.attention_bias = file_.find("blk.0.attn_q.bias") != nullptr;
+    g.output_bias = file_.find("blk.0.attn_output.bias") != nullptr;
+    if (const GgufTensor* divisors = file_.find(kRopeDivisors)) {
+      SH_CHECK(divisors->elements() == head_dim / 2, kBadInput,
+               "{}: '{}' has {} elements; heads of {} ask for {}", path_, kRopeDivisors,
+               divisors->elements(), head_dim, head_dim / 2);
+      std::vector<float> values(size_t(head_dim / 2));
+      read_floats(*divisors, kRopeDivisors, values);
+      g.rope_divisors.assign(values.begin(), values.end());
+    }
+  }
+
   void scaling(RopeScaling& yarn) const {
     const std::string type_key = key("rope.scaling.type");
     const std::string_view type = file_.has(type_key) ? file_.string(type_key) : "none";
@@ -133,7 +182,7 @@ class Reader {
   }
 
   const Gguf& file_;
-  std::string path_;
+  std::string path_, architecture_;
 };
 
 }  // namespace
@@ -147,6 +196,7 @@ GgufMetadata gguf_config_metadata(const ModelConfig& c) {
       "compute another model; this one runs from its model directory alone",
       c.beyond_deepseek(), kArchitecture);
   GgufMetadata out;
+  const auto key = [](const char* name) { return fmt::format("{}.{}", kArchitecture, name); };
   const auto integer = [&](const char* name, int value) {
     out.emplace_back(key(name), uint32_t(value));
   };

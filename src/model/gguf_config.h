@@ -1,4 +1,5 @@
-// A model's configuration as the metadata of a deepseek2 GGUF.
+// A model's configuration as the metadata of a GGUF: deepseek2, which is written, too, and llama
+// and qwen2, whose attention is grouped-query.
 #pragma once
 
 #include <string>
@@ -11,6 +12,10 @@
 namespace shenhong {
 
 using GgufMetadata = std::vector<std::pair<std::string, GgufSetting>>;
+
+// Of llama and its kin, what rotary frequencies are divided by: a tensor [head_dim/2], where any
+// is.
+constexpr const char* kRopeDivisors = "rope_freqs.weight";
 
 // Error(kBadInput) names the key that is missing or has a value that is not supported. What GGUF
 // has no key for keeps its default. Modules whose tensors the file leaves out are not counted.

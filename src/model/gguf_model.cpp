@@ -15,8 +15,11 @@ namespace shenhong {
 namespace {
 
 // The metadata keys that decide a tensor's shape, for the error that reports a contradiction.
-std::string shape_keys(const std::string& name) {
+std::string shape_keys(const std::string& name, bool grouped_query) {
   const auto has = [&](const char* part) { return name.find(part) != name.npos; };
+  if (grouped_query && has("attn_") && !has("attn_norm"))
+    return "embedding_length, attention.head_count, attention.head_count_kv, "
+           "attention.key_length";
   if (has("token_embd") || name == "output.weight") return "vocab_size, embedding_length";
   if (has("attn_kv_a")) return "attention.kv_lora_rank, rope.dimension_count, embedding_length";
   if (has("attn_kv_b") || has("attn_k_b") || has("attn_v_b"))
@@ -114,6 +117,11 @@ uint8_t code_at(const uint8_t* pairs, int element) {
   return element < kPairs ? pair & 15 : pair >> 4;
 }
 
+void copy_pairs(const uint8_t* from, uint8_t* to) {
+  for (int k = 0; k < kPairs; ++k)
+    to[k] = uint8_t(code_at(from, 2 * k) | code_at(from, 2 * k + 1) << 4);
+}
+
 QuantizedBuffer as_int4(const Rows& from) {
   QuantizedBuffer q = allocate(NumberFormat::kInt4, from.rows, from.cols);
   for (int64_t i = 0; i < from.blocks(); ++i) {
@@ -122,9 +130,22 @@ QuantizedBuffer as_int4(const Rows& from) {
     SH_CHECK(std::isfinite(scale), kBadInput, "{}: the scale of block {} is {}", from.where, i,
              scale);
     std::memcpy(q.scales.data() + 2 * i, block, 2);
-    for (int k = 0; k < kPairs; ++k)
-      q.numbers[i * kPairs + k] =
-          uint8_t(code_at(block + 2, 2 * k) | code_at(block + 2, 2 * k + 1) << 4);
+    copy_pairs(block + 2, q.numbers.data() + i * kPairs);
+  }
+  return q;
+}
+
+QuantizedBuffer as_uint4(const Rows& from) {
+  QuantizedBuffer q = allocate(NumberFormat::kUint4, from.rows, from.cols);
+  for (int64_t i = 0; i < from.blocks(); ++i) {
+    const uint8_t* block = from.block(i);
+    for (const int part : {0, 1}) {
+      const float value = f16_to_float(load_16(block + 2 * part));
+      SH_CHECK(std::isfinite(value), kBadInput, "{}: the {} of block {} is {}", from.where,
+               part == 0 ? "scale" : "offset", i, value);
+    }
+    std::memcpy(q.scales.data() + 4 * i, block, 4);
+    copy_pairs(block + 4, q.numbers.data() + i * kPairs);
   }
   return q;
 }
@@ -156,6 +177,8 @@ QuantizedBuffer convert(const Rows& from) {
       return has_least_int8(from) ? as_floats(from) : as_int8(from);
     case BlockType::kQ4_0:
       return as_int4(from);
+    case BlockType::kQ4_1:
+      return as_uint4(from);
     case BlockType::kMXFP4:
       return as_mxfp4(from);
     case BlockType::kF32:
@@ -192,6 +215,7 @@ GgufModel::GgufModel(const fs::path& path)
 
 void GgufModel::check_all_known() const {
   std::set<std::string> known;
+  if (config_.grouped_query.on()) known.insert(kRopeDivisors);
   for (const GgufPlace& place : places_) {
     known.insert(place.gguf);
     if (is_kv_b(place))
@@ -224,7 +248,8 @@ const GgufTensor& GgufModel::want(const std::string& gguf,
   SH_CHECK(tensor, kBadInput, "{}: tensor '{}' is missing, which its metadata asks for",
            file_.path().string(), gguf);
   SH_CHECK(tensor->shape == shape, kBadInput, "{} is {}; its metadata ({}) asks for {}",
-           where(gguf), dump_json(Json(tensor->shape)), shape_keys(gguf), dump_json(Json(shape)));
+           where(gguf), dump_json(Json(tensor->shape)),
+           shape_keys(gguf, config_.grouped_query.on()), dump_json(Json(shape)));
   return *tensor;
 }
 

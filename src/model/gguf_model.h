@@ -1,10 +1,10 @@
-// The tensors of a deepseek2 GGUF under DeepSeek-V3's names. What has the same form here keeps its
-// numbers exactly; the rest becomes float:
+// The tensors of a GGUF under the names of the checkpoint that it was made of, DeepSeek-V3's or
+// Llama's. What has the same form here keeps its numbers exactly; the rest becomes float:
 //
 //   F32, F16          float    Q8_0   int8, where no number is -128
 //   BF16              bf16     Q4_0   int4
-//   Q5_0, Q5_1        float    MXFP4  mxfp4
-//   Q4_K, Q5_K, Q6_K  float
+//   Q5_0, Q5_1        float    Q4_1   uint4
+//   Q4_K, Q5_K, Q6_K  float    MXFP4  mxfp4
 #pragma once
 
 #include <map>

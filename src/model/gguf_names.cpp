@@ -49,7 +49,24 @@ class Places {
     vector(to + "nextn.shared_head_norm.weight", from + "shared_head.norm.weight", D);
   }
 
+  void grouped_query(const std::string& to, const std::string& from) {
+    const int D = c_.hidden_size, Dh = c_.v_head_dim, Dq = c_.num_attention_heads * Dh;
+    const int Dkv = c_.grouped_query.num_key_value_heads * Dh;
+    const auto put = [&](const char* gguf, const char* name, int rows, int cols, bool bias) {
+      matrix(fmt::format("{}{}.weight", to, gguf), fmt::format("{}{}.weight", from, name), rows,
+             cols);
+      if (bias)
+        vector(fmt::format("{}{}.bias", to, gguf), fmt::format("{}{}.bias", from, name), rows);
+    };
+    const bool bias = c_.grouped_query.attention_bias;
+    put("attn_q", "q_proj", Dq, D, bias);
+    put("attn_k", "k_proj", Dkv, D, bias);
+    put("attn_v", "v_proj", Dkv, D, bias);
+    put("attn_output", "o_proj", D, Dq, c_.grouped_query.output_bias);
+  }
+
   void attention(const std::string& to, const std::string& from) {
+    if (c_.grouped_query.on()) return grouped_query(to, from);
     const int D = c_.hidden_size, Rq = c_.q_lora_rank, Rkv = c_.kv_lora_rank;
     const int H = c_.num_attention_heads, Dq = H * c_.qk_head_dim();
     if (Rq == 0) {

@@ -1,4 +1,5 @@
-// Which tensors of a deepseek2 GGUF hold which of DeepSeek-V3's.
+// Which tensors of a GGUF hold which of a checkpoint's: deepseek2's DeepSeek-V3's, those of llama
+// and its kin Llama's.
 #pragma once
 
 #include <string>
@@ -10,7 +11,7 @@ namespace shenhong {
 
 struct GgufPlace {
   std::string gguf;                // e.g. blk.3.ffn_up_exps.weight
-  std::vector<std::string> names;  // DeepSeek-V3's: one, or every expert's, stacked in their order
+  std::vector<std::string> names;  // the checkpoint's: one, or every expert's, stacked in order
   int rows, cols;                  // of each
   bool is_vector, is_stack;        // a vector is [cols], a stack [names, rows, cols]
 

@@ -27,6 +27,10 @@ Model<Real>::Model(const ModelConfig& config)
       config_(config),
       rope_(config) {
   config.validate("model");
+  SH_CHECK(!config.grouped_query.on(), kUsage,
+           "num_key_value_heads = {}: a model with grouped-query attention (Llama's form) answers, "
+           "but is not trained here",
+           config.grouped_query.num_key_value_heads);
   memories.resize(config.num_hidden_layers);
   for (int l = 0; l < config.num_hidden_layers; ++l)
     layers.emplace_back(config, l, config.is_moe(l));

@@ -15,6 +15,8 @@ std::vector<double> frequencies(const ModelConfig& config) {
   const RopeScaling& yarn = config.rope_scaling;
   std::vector<double> f(Dr / 2);
   for (int i = 0; i < Dr / 2; ++i) f[i] = std::pow(config.rope_theta, -2.0 * i / Dr);
+  const std::vector<double>& divisors = config.grouped_query.rope_divisors;
+  for (size_t i = 0; i < divisors.size(); ++i) f[i] /= divisors[i];
   if (yarn.factor == 1) return f;
 
   const auto dimension_of = [&](double rotations) {
@@ -39,7 +41,10 @@ double yarn_mscale(double factor, double mscale) {
 }  // namespace
 
 template <class Real>
-Rope<Real>::Rope(const ModelConfig& config) : Dr_(config.qk_rope_head_dim) {
+Rope<Real>::Rope(const ModelConfig& config)
+    : Dr_(config.qk_rope_head_dim),
+      step_(config.grouped_query.rope_interleave ? 2 : 1),
+      apart_(config.grouped_query.rope_interleave ? 1 : Dr_ / 2) {
   const std::vector<double> f = frequencies(config);
   const int half = Dr_ / 2, positions = config.max_position_embeddings;
   const RopeScaling& yarn = config.rope_scaling;
@@ -61,9 +66,10 @@ void Rope<Real>::rotate(Real* x, int rows, int64_t stride, int position) const {
   const Real* s = sin_.data() + int64_t(position) * half;
   for (int r = 0; r < rows; ++r, x += stride)
     for (int i = 0; i < half; ++i) {
-      const Real a = x[2 * i], b = x[2 * i + 1];
-      x[2 * i] = a * c[i] - b * s[i];
-      x[2 * i + 1] = a * s[i] + b * c[i];
+      Real *first = x + step_ * i, *second = first + apart_;
+      const Real a = *first, b = *second;
+      *first = a * c[i] - b * s[i];
+      *second = a * s[i] + b * c[i];
     }
 }
 
@@ -74,9 +80,10 @@ void Rope<Real>::rotate_back(Real* x, int rows, int64_t stride, int position) co
   const Real* s = sin_.data() + int64_t(position) * half;
   for (int r = 0; r < rows; ++r, x += stride)
     for (int i = 0; i < half; ++i) {
-      const Real a = x[2 * i], b = x[2 * i + 1];
-      x[2 * i] = a * c[i] + b * s[i];
-      x[2 * i + 1] = b * c[i] - a * s[i];
+      Real *first = x + step_ * i, *second = first + apart_;
+      const Real a = *first, b = *second;
+      *first = a * c[i] + b * s[i];
+      *second = b * c[i] - a * s[i];
     }
 }
 

@@ -1,5 +1,6 @@
 // Rotary position embedding on adjacent pairs (2i, 2i+1), as in DeepSeek's checkpoints, with YaRN's
-// frequency interpolation (V2 report, 3.1.4; techniques 2.2).
+// frequency interpolation (V2 report, 3.1.4; techniques 2.2); on pairs (i, i + Dr/2) where a model
+// of Llama's form has them so.
 #pragma once
 
 #include "core/buffer.h"
@@ -19,6 +20,7 @@ class Rope {
 
  private:
   int Dr_;
+  int step_, apart_;        // a pair's first element is at step·i, its second one so far from it
   Buffer<Real> cos_, sin_;  // [max_position_embeddings, Dr/2]
 };
 

@@ -48,11 +48,13 @@ std::string text_of(const std::vector<int64_t>& shape) {
 std::string shape_keys(const std::string& name) {
   const auto has = [&](const char* part) { return name.find(part) != name.npos; };
   if (has("embed_tokens") || has("lm_head")) return "vocab_size, hidden_size";
+  if (has("k_proj") || has("v_proj")) return "num_key_value_heads, head_dim, hidden_size";
   if (has("kv_a_")) return "kv_lora_rank, qk_rope_head_dim, hidden_size";
   if (has("kv_b_")) return "num_attention_heads, qk_nope_head_dim, v_head_dim, kv_lora_rank";
   if (has("q_a_") || has("q_b_") || has("q_proj"))
-    return "num_attention_heads, qk_nope_head_dim, qk_rope_head_dim, q_lora_rank, hidden_size";
-  if (has("o_proj")) return "hidden_size, num_attention_heads, v_head_dim";
+    return "num_attention_heads, qk_nope_head_dim, qk_rope_head_dim or head_dim, q_lora_rank, "
+           "hidden_size";
+  if (has("o_proj")) return "hidden_size, num_attention_heads, v_head_dim or head_dim";
   if (has("mlp.gate.")) return "n_routed_experts, hidden_size";
   if (has("experts")) return "moe_intermediate_size, n_shared_experts, hidden_size";
   if (has("mlp.")) return "intermediate_size, hidden_size";

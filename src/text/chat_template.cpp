@@ -75,19 +75,20 @@ jinja::Text content_of(const Message& message) {
 
 }  // namespace
 
-ChatTemplate ChatTemplate::parse(std::string jinja, const std::string& source) {
-  return ChatTemplate(jinja::parse(std::move(jinja), source));
+ChatTemplate ChatTemplate::parse(std::string jinja, const std::string& source, ControlNames names) {
+  return ChatTemplate(jinja::parse(std::move(jinja), source), std::move(names));
 }
 
 ChatTemplate ChatTemplate::load(const fs::path& directory) {
   const fs::path file = directory / kFile;
-  if (fs::exists(file)) return parse(read_file(file), file.string());
+  if (fs::exists(file)) return parse(read_file(file), file.string(), read_control_names(directory));
   const fs::path config = directory / "tokenizer_config.json";
   const Json json = parse_json(read_file(config), config.string());
   const auto found = json.is_object() ? json.find("chat_template") : json.end();
   SH_CHECK(found != json.end() && found->is_string(), kBadInput,
            "{}: no \"chat_template\", and no {} beside it", config.string(), kFile);
-  return parse(found->get<std::string>(), config.string() + ": chat_template");
+  return parse(found->get<std::string>(), config.string() + ": chat_template",
+               read_control_names(directory));
 }
 
 ChatTemplate ChatTemplate::deepseek() {
@@ -109,8 +110,8 @@ std::vector<ChatTemplate::Piece> ChatTemplate::render(const std::vector<Message>
   }
   std::vector<std::pair<std::string, Value>> variables;
   variables.emplace_back("messages", Value{std::move(list)});
-  variables.emplace_back("bos_token", Value{Text(std::string(kBos))});
-  variables.emplace_back("eos_token", Value{Text(std::string(kEos))});
+  variables.emplace_back("bos_token", Value{Text(names_.bos)});
+  variables.emplace_back("eos_token", Value{Text(names_.eos)});
   variables.emplace_back("add_generation_prompt", Value{add_generation_prompt});
   const Text text = jinja::render(*parsed_, std::move(variables));
   std::vector<Piece> pieces;

@@ -31,7 +31,8 @@ struct Message {
 class ChatTemplate {
  public:
   // Error(kBadInput) names the source and the line of anything outside the Jinja subset.
-  static ChatTemplate parse(std::string jinja, const std::string& source);
+  // `names` are the template's bos_token and eos_token.
+  static ChatTemplate parse(std::string jinja, const std::string& source, ControlNames names = {});
   // chat_template.jinja of a model directory, else "chat_template" of its tokenizer_config.json.
   static ChatTemplate load(const fs::path& model_directory);
   // DeepSeek-V3's form, without tools: BOS, all system texts, then for each turn
@@ -51,9 +52,10 @@ class ChatTemplate {
   std::vector<Piece> render(const std::vector<Message>& messages, bool add_generation_prompt) const;
 
  private:
-  explicit ChatTemplate(std::shared_ptr<const jinja::Template> parsed)
-      : parsed_(std::move(parsed)) {}
+  ChatTemplate(std::shared_ptr<const jinja::Template> parsed, ControlNames names)
+      : parsed_(std::move(parsed)), names_(std::move(names)) {}
   std::shared_ptr<const jinja::Template> parsed_;
+  ControlNames names_;
 };
 
 // The prompt as text, for people and for comparison with transformers' apply_chat_template.

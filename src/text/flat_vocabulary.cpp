@@ -7,12 +7,15 @@
 namespace shenhong {
 namespace {
 
-// The expressions of the steps: what else a step may say, Pretokenizer has one value for.
+// The expressions of the steps, or whether there is one: what else a step of DeepSeek-V3's may say,
+// Pretokenizer has one value for.
 std::vector<Json> expressions(const Json& pre_tokenizer) {
-  if (!pre_tokenizer.contains("pretokenizers")) return {pre_tokenizer.value("pattern", Json())};
+  const auto expression = [](const Json& step) {
+    return step.contains("pattern") ? step["pattern"] : step.value("use_regex", Json());
+  };
+  if (!pre_tokenizer.contains("pretokenizers")) return {expression(pre_tokenizer)};
   std::vector<Json> out;
-  for (const Json& step : pre_tokenizer["pretokenizers"])
-    out.push_back(step.value("pattern", Json()));
+  for (const Json& step : pre_tokenizer["pretokenizers"]) out.push_back(expression(step));
   return out;
 }
 
@@ -51,7 +54,7 @@ FlatVocabulary flatten_vocabulary(const std::string& tokenizer_json, const std::
   return flat;
 }
 
-std::string unflatten_vocabulary(const FlatVocabulary& flat) {
+std::string unflatten_vocabulary(const FlatVocabulary& flat, const NamedPretokenizer& words) {
   SH_ASSERT(flat.tokens.size() == flat.kinds.size());
   size_t count = flat.tokens.size();
   while (count > 0 && flat.kinds[count - 1] == FlatVocabulary::kUnused) --count;
@@ -63,7 +66,8 @@ std::string unflatten_vocabulary(const FlatVocabulary& flat) {
     if (control || flat.kinds[id] == FlatVocabulary::kUserDefined)
       added.push_back(added_token(id, flat.tokens[id], control));
   }
-  return write_vocabulary(std::move(vocab), std::move(added), Json(flat.merges));
+  return write_vocabulary(std::move(vocab), std::move(added), Json(flat.merges), words.description,
+                          words.ignore_merges);
 }
 
 }  // namespace shenhong

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "text/named_pretokenizers.h"
+
 namespace shenhong {
 
 struct FlatVocabulary {
@@ -27,6 +29,6 @@ struct FlatVocabulary {
 FlatVocabulary flatten_vocabulary(const std::string& tokenizer_json, const std::string& source);
 
 // Lists of equal length. Unused tokens at the end pad the vocabulary and are left out.
-std::string unflatten_vocabulary(const FlatVocabulary& flat);
+std::string unflatten_vocabulary(const FlatVocabulary& flat, const NamedPretokenizer& words);
 
 }  // namespace shenhong

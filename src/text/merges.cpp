@@ -90,7 +90,7 @@ void Merges::encode(std::string_view word, std::vector<int>& ids) const {
     if (symbol.previous >= 0) look_up(symbol.previous);
   }
   for (int at = n > 0 ? 0 : -1; at >= 0; at = symbols[size_t(at)].next)
-    ids.push_back(symbols[size_t(at)].id);
+    if (symbols[size_t(at)].id != kNoToken) ids.push_back(symbols[size_t(at)].id);
 }
 
 }  // namespace shenhong

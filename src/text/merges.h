@@ -10,7 +10,8 @@ namespace shenhong {
 
 class Merges {
  public:
-  // byte_ids[b] is the id of the token that is the byte b.
+  static constexpr int kNoToken = -1;
+  // byte_ids[b] is the id of the token that is the byte b, or kNoToken.
   Merges(const std::array<int, 256>& byte_ids, size_t rules);
 
   // The next rule in order of precedence: `left` before `right` becomes `result`. False when the
@@ -18,7 +19,8 @@ class Merges {
   bool add(int left, int right, int result);
 
   // Appends the ids of `word`: as long as a rule applies, the earliest rule at its leftmost place.
-  // O(n log n) for n bytes, so a Chinese text without punctuation takes no longer than any other.
+  // A byte without a token is left out and takes part in no rule, as in llama.cpp. O(n log n) for n
+  // bytes, so a Chinese text without punctuation takes no longer than any other.
   void encode(std::string_view word, std::vector<int>& ids) const;
 
  private:

@@ -13,6 +13,8 @@ namespace shenhong {
 namespace {
 
 constexpr size_t kMaxPattern = 64 << 10;
+constexpr const char* kGpt2Words =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 // Steps of one match, beyond a few for each byte: an expression whose time is not linear gives up.
 constexpr size_t kMaxSteps = 10'000'000, kMaxStepsPerByte = 8;
 
@@ -153,13 +155,16 @@ void Pretokenizer::add(const Json& description, const std::string& where, int de
     // Both are true where the file leaves them out.
     SH_CHECK(member(description, "add_prefix_space") == Json(false), kBadInput,
              "{}.add_prefix_space: only false is supported", where);
-    SH_CHECK(member(description, "use_regex") == Json(false), kBadInput,
-             "{}.use_regex: only false is supported", where);
+    if (member(description, "use_regex") != Json(false))
+      expressions_.push_back(std::make_unique<Expression>(kGpt2Words, where));
     byte_level_ = true;
+  } else if (type == "Digits") {
+    const bool each = member(description, "individual_digits") == Json(true);
+    expressions_.push_back(std::make_unique<Expression>(each ? "\\p{N}" : "\\p{N}+", where));
   } else {
     fail(Exit::kBadInput,
-         "{}.type = {}: not supported; known: \"Sequence\", \"Split\", \"ByteLevel\"", where,
-         dump_json(type));
+         "{}.type = {}: not supported; known: \"Sequence\", \"Split\", \"Digits\", \"ByteLevel\"",
+         where, dump_json(type));
   }
 }
 

@@ -17,9 +17,9 @@ Json deepseek_pretokenizer();
 // Immutable, safe to share between threads.
 class Pretokenizer {
  public:
-  // A "Split" (a regular expression, behaviour "Isolated") or a "Sequence" of those, then
-  // "ByteLevel" without a regular expression and without a prefix space, which is what the bytes
-  // of our vocabulary mean. Error(kBadInput) names `source` and the entry that is anything else.
+  // A "Split" (a regular expression, behaviour "Isolated"), "Digits" or a "Sequence" of those, then
+  // "ByteLevel" without a prefix space, which is what the bytes of our vocabulary mean; its regular
+  // expression is GPT-2's. Error(kBadInput) names `source` and the entry that is anything else.
   Pretokenizer(const Json& description, const std::string& source);
   ~Pretokenizer();
   Pretokenizer(Pretokenizer&&) noexcept;

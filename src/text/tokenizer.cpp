@@ -1,9 +1,9 @@
 #include "text/tokenizer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/error.h"
-#include "text/special_tokens.h"
 #include "text/utf8.h"
 #include "text/vocabulary.h"
 
@@ -13,21 +13,43 @@ struct Tokenizer::State {
   std::string json;
   Vocabulary vocabulary;
   int bos, eos, pad;
+  bool adds_bos;
 };
 
-Tokenizer Tokenizer::load(const fs::path& path) { return parse(read_file(path), path.string()); }
+namespace {
 
-Tokenizer Tokenizer::parse(std::string json, const std::string& source) {
-  Vocabulary vocabulary = read_vocabulary(parse_json(json, source), source);
+// Whether the "post_processor" of tokenizer.json puts a special token before a text.
+bool puts_token_first(const Json& processor) {
+  if (!processor.is_object()) return false;
+  const Json parts = processor.value("processors", Json::array());
+  if (parts.is_array() && std::ranges::any_of(parts, puts_token_first)) return true;
+  const Json single = processor.value("single", Json::array());
+  return processor.value("type", Json()) == "TemplateProcessing" && single.is_array() &&
+         !single.empty() && single[0].is_object() && single[0].contains("SpecialToken");
+}
+
+}  // namespace
+
+Tokenizer Tokenizer::load(const fs::path& path, const ControlNames& names) {
+  return parse(read_file(path), path.string(), names);
+}
+
+Tokenizer Tokenizer::parse(std::string json, const std::string& source, const ControlNames& names) {
+  const Json document = parse_json(json, source);
+  Vocabulary vocabulary = read_vocabulary(document, source);
   const auto named = [&](std::string_view name) {
     const auto found = vocabulary.special_ids.find(name);
     return found == vocabulary.special_ids.end() ? -1 : found->second;
   };
-  for (const std::string_view name : {kBos, kEos})
-    SH_CHECK(named(name) >= 0, kBadInput, "{}: added_tokens: '{}' is missing", source, name);
-  const int bos = named(kBos), eos = named(kEos), pad = named(kPad);
-  return Tokenizer(std::make_shared<const State>(
-      State{std::move(json), std::move(vocabulary), bos, eos, pad >= 0 ? pad : eos}));
+  const int bos = named(names.bos), eos = named(names.eos), pad = named(names.pad);
+  SH_CHECK(names.bos.empty() || bos >= 0, kBadInput, "{}: added_tokens: '{}' is missing", source,
+           names.bos);
+  SH_CHECK(eos >= 0, kBadInput, "{}: added_tokens: '{}' is missing", source, names.eos);
+  const bool adds_bos = bos >= 0 && names.adds_bos.value_or(
+                                        puts_token_first(document.value("post_processor", Json())));
+  return Tokenizer(std::make_shared<const State>(State{std::move(json), std::move(vocabulary),
+                                                       bos >= 0 ? bos : eos, eos,
+                                                       pad >= 0 ? pad : eos, adds_bos}));
 }
 
 void Tokenizer::save(const fs::path& path) const { write_file(path, state_->json); }
@@ -96,6 +118,7 @@ int Tokenizer::vocab_size() const { return int(state_->vocabulary.tokens.size())
 int Tokenizer::bos_id() const { return state_->bos; }
 int Tokenizer::eos_id() const { return state_->eos; }
 int Tokenizer::pad_id() const { return state_->pad; }
+bool Tokenizer::adds_bos() const { return state_->adds_bos; }
 
 bool Tokenizer::is_special(int id) const {
   return id >= 0 && id < vocab_size() && state_->vocabulary.special[size_t(id)];

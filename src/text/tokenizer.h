@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/file.h"
+#include "text/control_names.h"
 
 namespace shenhong {
 
@@ -21,11 +22,12 @@ namespace shenhong {
 class Tokenizer {
  public:
   // Error(kBadInput) names the file and the entry that is missing, broken or of a kind we do not
-  // support. The file must define kBos and kEos (special_tokens.h) and all 256 bytes; its
+  // support. The file must define the tokens of `names` and the printable ASCII bytes; its
   // post_processor is not applied: encode() adds no token that the text does not spell.
-  static Tokenizer load(const fs::path& tokenizer_json);
+  static Tokenizer load(const fs::path& tokenizer_json, const ControlNames& names = {});
   // The same from text; `source` names it in errors.
-  static Tokenizer parse(std::string json, const std::string& source);
+  static Tokenizer parse(std::string json, const std::string& source,
+                         const ControlNames& names = {});
   void save(const fs::path& tokenizer_json) const;
   // The document that load() read or training made; its hash identifies the tokenizer.
   const std::string& json() const;
@@ -39,9 +41,10 @@ class Tokenizer {
   std::string decode(std::span<const int> ids, bool skip_special = false) const;
 
   int vocab_size() const;
-  int bos_id() const;
+  int bos_id() const;  // eos_id() where there is none
   int eos_id() const;
-  int pad_id() const;  // eos_id() where the file defines no kPad
+  int pad_id() const;     // eos_id() where there is none
+  bool adds_bos() const;  // whether the model expects BOS before a text
   bool is_special(int id) const;
   // The token that is exactly these bytes, or the special token of this name.
   std::optional<int> token_id(std::string_view bytes) const;

@@ -88,8 +88,8 @@ class Reader {
     const Json& dropout = entry(model, "dropout");
     SH_CHECK(dropout.is_null() || dropout == 0, kBadInput, "{}: model.dropout = {}: not supported",
              source_, dump_json(dropout));
-    // unk_token, fuse_unk and byte_fallback say what to do with a byte that has no token; every
-    // byte must have one here.
+    // unk_token, fuse_unk and byte_fallback say what to do with a byte that has no token; here it
+    // is left out.
   }
 
   int checked_id(const Json& id, const std::string& name) const {
@@ -178,10 +178,14 @@ class Reader {
   Merges read_merges(const Json& list) const {
     SH_CHECK(list.is_array() && list.size() <= kMaxMerges, kBadInput,
              "{}: model.merges: want a list", source_);
+    // Small models' vocabularies leave out bytes that their texts did not hold.
     std::array<int, 256> byte_ids;
     for (int b = 0; b < 256; ++b) {
       const std::string name = to_byte_alphabet(std::string(1, char(b)));
-      byte_ids[size_t(b)] = merge_token(name, fmt::format("{}: byte 0x{:02X}", source_, b));
+      const bool needed = b >= ' ' && b <= '~';
+      byte_ids[size_t(b)] = needed || vocab_.contains(name)
+                                ? merge_token(name, fmt::format("{}: byte 0x{:02X}", source_, b))
+                                : Merges::kNoToken;
     }
     Merges merges(byte_ids, list.size());
     for (size_t i = 0; i < list.size(); ++i) {
@@ -234,7 +238,8 @@ std::string write_vocabulary(const std::vector<std::string>& tokens, size_t spec
   for (const auto& [left, right] : merges)
     rules.push_back(
         {to_byte_alphabet(tokens[size_t(left)]), to_byte_alphabet(tokens[size_t(right)])});
-  return write_vocabulary(std::move(vocab), std::move(added), std::move(rules));
+  return write_vocabulary(std::move(vocab), std::move(added), std::move(rules),
+                          deepseek_pretokenizer(), /*ignore_merges=*/false);
 }
 
 Json added_token(size_t id, const std::string& name, bool special) {
@@ -242,7 +247,8 @@ Json added_token(size_t id, const std::string& name, bool special) {
           {"rstrip", false}, {"normalized", false}, {"special", special}};
 }
 
-std::string write_vocabulary(Json::object_t vocab, Json added, Json merges) {
+std::string write_vocabulary(Json::object_t vocab, Json added, Json merges, Json pre_tokenizer,
+                             bool ignore_merges) {
   const Json byte_level = {{"type", "ByteLevel"},
                            {"add_prefix_space", false},
                            {"trim_offsets", true},
@@ -252,7 +258,7 @@ std::string write_vocabulary(Json::object_t vocab, Json added, Json merges) {
                     {"padding", nullptr},
                     {"added_tokens", std::move(added)},
                     {"normalizer", nullptr},
-                    {"pre_tokenizer", deepseek_pretokenizer()},
+                    {"pre_tokenizer", std::move(pre_tokenizer)},
                     {"post_processor", nullptr},
                     {"decoder", byte_level},
                     {"model",
@@ -263,7 +269,7 @@ std::string write_vocabulary(Json::object_t vocab, Json added, Json merges) {
                       {"end_of_word_suffix", nullptr},
                       {"fuse_unk", false},
                       {"byte_fallback", false},
-                      {"ignore_merges", false},
+                      {"ignore_merges", ignore_merges},
                       {"vocab", std::move(vocab)},
                       {"merges", std::move(merges)}}}},
                    1);

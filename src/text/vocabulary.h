@@ -35,8 +35,9 @@ std::string write_vocabulary(const std::vector<std::string>& tokens, size_t spec
                              const std::vector<std::pair<int, int>>& merges);
 
 // The same document around parts that are written already: model.vocab, added_tokens (see
-// added_token) and model.merges.
-std::string write_vocabulary(Json::object_t vocab, Json added, Json merges);
+// added_token), model.merges, pre_tokenizer and model.ignore_merges.
+std::string write_vocabulary(Json::object_t vocab, Json added, Json merges, Json pre_tokenizer,
+                             bool ignore_merges);
 
 // One entry of added_tokens.
 Json added_token(size_t id, const std::string& name, bool special);

@@ -62,5 +62,7 @@ refuse 3 "cut.gguf" "$shenhong" generate --model "$work/cut.gguf" 你好
 cp -rL "$model" "$work/broken"
 sed -i 's/"hidden_size": [0-9]*/"hidden_size": 64/' "$work/broken/config.json"
 refuse 3 "hidden_size" "$shenhong" convert "$work/broken" "$work/copy.gguf"
+refuse 2 "num_key_value_heads = 2" "$shenhong" convert tests/golden/llama/grouped "$work/copy.gguf"
+refuse 2 "is not written as a directory" "$shenhong" convert tests/golden/llama/grouped.gguf "$work/copy"
 [[ $(ls "$work" | tr '\n' ' ') == "again broken cut.gguf model.gguf precious wanted " ]] || die "something half-written is left: $(ls "$work")"
 echo "the model answers the same as GGUF and after the way back; nothing half-written is left"

@@ -217,8 +217,8 @@ TEST_F(GgufFile, reads_the_golden_of_the_python_package) {
 
 TEST_F(GgufFile, blocks_of_every_type_have_the_values_of_the_python_package) {
   const Gguf file(fs::path(SHENHONG_SOURCE_DIR) / "tests/golden/formats/blocks.gguf");
-  for (const char* name :
-       {"F32", "F16", "BF16", "Q8_0", "Q4_0", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K", "MXFP4"}) {
+  for (const char* name : {"F32", "F16", "BF16", "Q8_0", "Q4_0", "Q5_0", "Q5_1", "Q4_K", "Q5_K",
+                           "Q6_K", "MXFP4", "Q4_1"}) {
     const GgufTensor* tensor = file.find(name);
     ASSERT_NE(tensor, nullptr) << name;
     EXPECT_EQ(block_layout(tensor->type).name, name);

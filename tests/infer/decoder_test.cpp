@@ -80,13 +80,30 @@ TEST_P(EveryArchitecture, cached_decoding_is_the_full_forward_pass) {
   check("chunks", 29, {7, 20, 2, 16});
 }
 
+// The weights of a random model in float, and of one that is only decoded.
+std::unique_ptr<Weights> random_weights(const ModelConfig& config, uint64_t seed) {
+  if (!config.grouped_query.on())
+    return std::make_unique<Weights>(*random_model(config, seed), NumberFormat::kF32);
+  const auto source = [&](const std::string& name, int rows, int cols) {
+    const bool gain = name.find("norm") != name.npos;
+    Buffer<float> w(int64_t(rows) * cols);
+    for (int64_t i = 0; i < w.size(); ++i)
+      w[i] = float((gain ? 1 : 0) + (gain ? 0.2 : config.initializer_range) *
+                                        normal(seed, fnv1a(name), uint64_t(i)));
+    return quantize(NumberFormat::kF32, rows, cols, w.data());
+  };
+  return std::make_unique<Weights>(config, source);
+}
+
+// Those that are only decoded, too.
+class EveryForm : public EveryArchitecture {};
+
 // What lets sequences share steps, prompts be read in chunks and drafts be checked together,
 // without changing anything: how a sequence is cut into steps does not show.
-TEST_P(EveryArchitecture, however_it_is_cut_a_sequence_gives_the_same_bits) {
-  const auto model = random_model(GetParam().config, 14);
-  const std::vector<int> tokens = random_tokens(kTokens, model->config().vocab_size, 8);
-  const Weights weights(*model, NumberFormat::kF32);
-  Decoder decoder(weights);
+TEST_P(EveryForm, however_it_is_cut_a_sequence_gives_the_same_bits) {
+  const auto weights = random_weights(GetParam().config, 14);
+  const std::vector<int> tokens = random_tokens(kTokens, weights->config().vocab_size, 8);
+  Decoder decoder(*weights);
   for (const int prompt : {1, 20, 32, 41, kTokens}) {
     const Buffer<float> wanted = read_in_steps(decoder, tokens, prompt, {kTokens});
     for (const std::vector<int>& sizes : std::vector<std::vector<int>>{
@@ -96,12 +113,11 @@ TEST_P(EveryArchitecture, however_it_is_cut_a_sequence_gives_the_same_bits) {
 }
 
 // A10 of the acceptance table, for one step: whoever else is in it.
-TEST_P(EveryArchitecture, whoever_shares_its_steps_a_sequence_gives_the_same_bits) {
-  const auto model = random_model(GetParam().config, 15);
-  const int V = model->config().vocab_size;
-  const Weights weights(*model, NumberFormat::kF32);
-  Decoder decoder(weights);
-  PagePool pool(model->config(), cache_bytes(model->config(), 40 * kPageTokens));
+TEST_P(EveryForm, whoever_shares_its_steps_a_sequence_gives_the_same_bits) {
+  const auto weights = random_weights(GetParam().config, 15);
+  const int V = weights->config().vocab_size;
+  Decoder decoder(*weights);
+  PagePool pool(weights->config(), cache_bytes(weights->config(), 40 * kPageTokens));
   struct One {
     std::vector<int> tokens;
     std::unique_ptr<Sequence> sequence;
@@ -140,14 +156,13 @@ TEST_P(EveryArchitecture, whoever_shares_its_steps_a_sequence_gives_the_same_bit
   }
 }
 
-TEST_P(EveryArchitecture, after_truncation_a_sequence_is_as_if_nothing_had_followed) {
-  const auto model = random_model(GetParam().config, 12);
-  const int V = model->config().vocab_size;
+TEST_P(EveryForm, after_truncation_a_sequence_is_as_if_nothing_had_followed) {
+  const auto weights = random_weights(GetParam().config, 12);
+  const int V = weights->config().vocab_size;
   const std::vector<int> tokens = random_tokens(50, V, 6);
   const std::span<const int> all(tokens);
-  const Weights weights(*model, NumberFormat::kF32);
-  Decoder decoder(weights);
-  PagePool pool = pool_of(model->config());
+  Decoder decoder(*weights);
+  PagePool pool = pool_of(weights->config());
   Sequence sequence(pool, {tokens.begin(), tokens.begin() + 10});
   sequence.append(all.subspan(20));  // two pages
   decoder.forward(sequence, 40, 0);
@@ -166,8 +181,12 @@ TEST_P(EveryArchitecture, after_truncation_a_sequence_is_as_if_nothing_had_follo
   EXPECT_EQ(std::memcmp(got.data(), wanted.end() - V, got.size_bytes()), 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Decoder, EveryArchitecture, testing::ValuesIn(all_configs()),
-                         [](const auto& test) { return test.param.name; });
+std::string name_of(const testing::TestParamInfo<NamedConfig>& test) { return test.param.name; }
+
+INSTANTIATE_TEST_SUITE_P(Decoder, EveryArchitecture, testing::ValuesIn(all_configs()), name_of);
+INSTANTIATE_TEST_SUITE_P(Trained, EveryForm, testing::ValuesIn(all_configs()), name_of);
+INSTANTIATE_TEST_SUITE_P(GroupedQuery, EveryForm, testing::ValuesIn(grouped_query_configs()),
+                         name_of);
 
 ModelConfig wide_config() {
   ModelConfig c = tiny_config();

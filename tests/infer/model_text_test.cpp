@@ -94,8 +94,9 @@ TEST_F(ModelText, other_tokenizers_are_refused) {
   const auto says = [](const std::string& text, const char* part) {
     EXPECT_NE(text.find(part), std::string::npos) << text;
   };
-  says(error("tokenizer.ggml.model", std::string("llama")), "'llama': only 'gpt2' is supported");
-  says(error("tokenizer.ggml.pre", std::string("qwen2")), "only 'deepseek-v3' is supported");
+  says(error("tokenizer.ggml.model", std::string("llama")),
+       "'llama': only 'gpt2' (byte-level BPE) is supported");
+  says(error("tokenizer.ggml.pre", std::string("tekken")), "supported are 'deepseek-v3', ");
   says(error("tokenizer.ggml.token_type", std::vector<int32_t>{1, 3}), "has 2 entries");
   says(error("tokenizer.ggml.merges", std::vector<std::string>{"x y z"}), "merges");
   says(error("tokenizer.chat_template", std::string("{% if %}")), "tokenizer.chat_template");

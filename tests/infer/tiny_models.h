@@ -114,6 +114,24 @@ inline std::vector<NamedConfig> all_configs() {
   return out;
 }
 
+// Dense models with grouped-query attention, which are decoded and not trained.
+inline std::vector<NamedConfig> grouped_query_configs() {
+  ModelConfig c = tiny_config();
+  c.first_k_dense_replace = c.num_hidden_layers;
+  c.num_attention_heads = 6;
+  c.qk_rope_head_dim = c.v_head_dim = 10;
+  c.qk_nope_head_dim = c.kv_lora_rank = 0;
+  c.grouped_query.num_key_value_heads = 2;
+  std::vector<NamedConfig> out{{"grouped_query", c}};
+  c.grouped_query = {.num_key_value_heads = 1,
+                     .rope_interleave = false,
+                     .attention_bias = true,
+                     .output_bias = true,
+                     .rope_divisors = {1, 1, 1.5, 4, 8}};
+  out.push_back({"multi_query_with_biases", c});
+  return out;
+}
+
 // Gains and router biases are moved off 1 and 0 too.
 inline std::unique_ptr<Model<float>> random_model(const ModelConfig& config, uint64_t seed) {
   auto model = std::make_unique<Model<float>>(config);

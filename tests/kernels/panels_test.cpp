@@ -14,9 +14,9 @@
 namespace shenhong {
 namespace {
 
-constexpr NumberFormat kFormats[] = {NumberFormat::kF32,  NumberFormat::kBF16, NumberFormat::kFP8,
-                                     NumberFormat::kInt8, NumberFormat::kInt4, NumberFormat::kNVFP4,
-                                     NumberFormat::kMXFP4};
+constexpr NumberFormat kFormats[] = {
+    NumberFormat::kF32,  NumberFormat::kBF16,  NumberFormat::kFP8,   NumberFormat::kInt8,
+    NumberFormat::kInt4, NumberFormat::kNVFP4, NumberFormat::kMXFP4, NumberFormat::kUint4};
 constexpr float kGuard = 12345;
 
 struct Activations {
@@ -120,8 +120,8 @@ TEST_P(PanelsOfEveryTable, quantise_activations_to_the_definition_s_integers) {
 // The largest numbers that a format holds, all of one sign: where 16 bits would overflow.
 TEST_P(PanelsOfEveryTable, are_exact_at_the_ends_of_the_integers) {
   const int N = 16, K = 64;
-  for (const NumberFormat format :
-       {NumberFormat::kInt8, NumberFormat::kInt4, NumberFormat::kNVFP4, NumberFormat::kMXFP4}) {
+  for (const NumberFormat format : {NumberFormat::kInt8, NumberFormat::kInt4, NumberFormat::kNVFP4,
+                                    NumberFormat::kMXFP4, NumberFormat::kUint4}) {
     for (const float sign : {1.0f, -1.0f}) {
       Buffer<float> weights(N * K), x(K);
       std::fill(weights.begin(), weights.end(), 6 * sign);
@@ -194,6 +194,7 @@ TEST(Quantize, loses_what_the_table_of_formats_says) {
   const std::vector<double> want = exact_product(a.x, weights, M, N, K);
   for (const Band& band : {Band{NumberFormat::kInt8, true, 0.0076, 2.9e-5},
                            Band{NumberFormat::kInt4, true, 0.0885, 3.9e-3},
+                           Band{NumberFormat::kUint4, true, 0.0788, 3.1e-3},
                            Band{NumberFormat::kNVFP4, true, 0.0870, 3.8e-3},
                            Band{NumberFormat::kMXFP4, true, 0.114, 6.5e-3},
                            Band{NumberFormat::kFP8, false, 0.0262, 3.4e-4}}) {

@@ -347,8 +347,8 @@ TEST_F(GgufModelErrors, tensors) {
 }
 
 TEST_F(GgufModelErrors, metadata) {
-  EXPECT_SAYS(setting_error("general.architecture", std::string("llama")),
-              "'llama': only 'deepseek2' is supported");
+  EXPECT_SAYS(setting_error("general.architecture", std::string("mamba")),
+              "'mamba': supported are 'deepseek2', 'llama' and 'qwen2'");
   EXPECT_SAYS(setting_error("deepseek2.expert_gating_func", uint32_t(3)), "expert_gating_func = 3");
   EXPECT_SAYS(setting_error("deepseek2.rope.scaling.type", std::string("linear")), "'linear'");
   EXPECT_SAYS(setting_error("deepseek2.block_count", uint32_t(1000000)), "block_count = 1000000");

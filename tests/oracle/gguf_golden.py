@@ -11,11 +11,11 @@ from gguf import GGMLQuantizationType as Type
 
 BLOCKS = {
     Type.F32: 64, Type.F16: 64, Type.BF16: 64, Type.Q8_0: 16, Type.Q4_0: 16,
-    Type.Q4_K: 4, Type.Q6_K: 4, Type.MXFP4: 16, Type.Q5_0: 16, Type.Q5_1: 16, Type.Q5_K: 4,
+    Type.Q4_K: 4, Type.Q6_K: 4, Type.MXFP4: 16, Type.Q5_0: 16, Type.Q5_1: 16, Type.Q5_K: 4, Type.Q4_1: 16,
 }
 F16_SCALES = {
     Type.Q8_0: [0], Type.Q4_0: [0], Type.Q4_K: [0, 2], Type.Q6_K: [208], Type.Q5_0: [0], Type.Q5_1: [0, 2],
-    Type.Q5_K: [0, 2],
+    Type.Q5_K: [0, 2], Type.Q4_1: [0, 2],
 }
 
 

@@ -57,6 +57,25 @@ def pretokens(deepseek):
     return [[text[start:end] for _, (start, end) in pre.pre_tokenize_str(text)] for text in PRETOKEN_TEXTS]
 
 
+# As the tokenizer.json of Llama 3, Qwen 2.5, SmolLM 2 and GPT-2 cut words.
+def named_pretokenizers():
+    from tokenizers import Regex
+    # Number of digits that stay together: 3 or 1.
+    words = lambda digits: pre_tokenizers.Sequence([  # noqa: E731
+        pre_tokenizers.Split(Regex(
+            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}" + digits +
+            r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"), "isolated"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    gpt2 = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    return {"llama-bpe": words("{1,3}"), "qwen2": words(""), "gpt-2": gpt2,
+            "smollm": pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), gpt2])}
+
+
+def named_words():
+    return {name: [[text[start:end] for _, (start, end) in pre.pre_tokenize_str(text)] for text in PRETOKEN_TEXTS]
+            for name, pre in named_pretokenizers().items()}
+
+
 def render(template, conversation, add_generation_prompt):
     from transformers import PreTrainedTokenizerFast
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE()), bos_token="<｜begin▁of▁sentence｜>",
@@ -121,6 +140,7 @@ def write_golden(deepseek):
     dump = lambda name, content: (GOLDEN / name).write_text(
         json.dumps({"made_by": command, **content}, ensure_ascii=False, indent=1) + "\n")
     dump("pretokens.json", {"cases": [{"text": t, "words": w} for t, w in zip(PRETOKEN_TEXTS, pretokens(deepseek))]})
+    dump("named_words.json", {"texts": PRETOKEN_TEXTS, "words": named_words()})
     template = (GOLDEN / "chat_template.jinja").read_text()
     dump("chat.json", {
         "cases": [{"messages": messages(c), "add_generation_prompt": add, "prompt": render(template, c, add)}

@@ -29,7 +29,8 @@ TEST(FlatVocabulary, goes_there_and_back) {
   // Padding to a model's size is not part of the vocabulary.
   flat.tokens.push_back("[PAD]");
   flat.kinds.push_back(FlatVocabulary::kUnused);
-  const Tokenizer back = Tokenizer::parse(unflatten_vocabulary(flat), "back");
+  const Tokenizer back =
+      Tokenizer::parse(unflatten_vocabulary(flat, *find_pretokenizer("deepseek-v3")), "back");
   ASSERT_EQ(back.vocab_size(), tokenizer.vocab_size());
   for (int id = 0; id < back.vocab_size(); ++id) {
     EXPECT_EQ(back.token_bytes(id), tokenizer.token_bytes(id));

@@ -5,6 +5,7 @@
 
 #include <functional>
 
+#include "text/byte_alphabet.h"
 #include "text/fixture.h"
 #include "text/special_tokens.h"
 #include "text/tokenizer.h"
@@ -66,6 +67,17 @@ TEST(Vocabulary, ignoring_merges_prefers_the_whole_word) {
   document["model"]["ignore_merges"] = false;
   EXPECT_NE(Tokenizer::parse(dump_json(document), "x.json").encode("zyzzyva"),
             std::vector<int>{next});
+}
+
+TEST(Vocabulary, a_byte_without_a_token_is_left_out) {
+  Json document = small_document();
+  Json& vocab = document["model"]["vocab"];
+  const std::string name = to_byte_alphabet("\x04");
+  vocab["qqq"] = vocab[name];
+  vocab.erase(name);
+  const Tokenizer tokenizer = Tokenizer::parse(dump_json(document), "x.json");
+  EXPECT_EQ(tokenizer.decode(tokenizer.encode("春\x04风")), "春风");
+  EXPECT_TRUE(tokenizer.encode("\x04").empty());
 }
 
 TEST(Vocabulary, each_fault_is_an_error_that_names_the_entry) {
