@@ -44,8 +44,7 @@ inline BlockOfB block_of_b(const Gemm<float>& g, int n0, int columns, int k0, in
   thread_local Packed last;
   if (g.parts_of != 0 && last.parts_of == g.parts_of && last.from == b && last.columns == columns)
     return packed;
-  if (g.layout != Layout::kNT && g.parts_of == 0 && g.M < kReusesWorthPacking * kTileRows &&
-      columns % kLanes == 0)
+  if (g.layout != Layout::kNT && g.parts_of == 0 && g.M < kReusesWorthPacking * kTileRows && columns % kLanes == 0)
     return {b, g.ldb, kTileColumns};
   if (g.layout == Layout::kNT)
     pack_transposed(b, g.ldb, columns, depth, packed_b());
@@ -100,7 +99,7 @@ inline void gemm_blocked(const Gemm<float>& g) {
           staged_to = m + many;
           tile.a = staged_a();
         } else {
-          tile.a += strip_stride(depth);
+          tile.a += kTileRows * depth;
         }
         tile.c = g.c + m * g.ldc + n0;
         run_strip(tile, rows, walk, b, columns);

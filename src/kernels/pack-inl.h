@@ -25,14 +25,10 @@ constexpr int kBlockColumns = 384;
 constexpr int kStripsAtOnce = 8;
 static_assert(kStripsAtOnce * kTileRows * sizeof(float) == 3 * 64);
 
-// From one staged strip of A [K,M] to the next: they are written side by side, so they must not
-// fall into the same sets of the cache.
-constexpr int strip_stride(int depth) { return depth * kAcrossStride + 16; }
-
 // kStripsAtOnce strips or, of A [M,K], one.
 inline float* staged_a() {
-  thread_local Buffer<float> buffer(
-      std::max(kTileRows * kRowStride, kStripsAtOnce * strip_stride(kDepth)));
+  thread_local Buffer<float> buffer(std::max(kTileRows * kRowStride,
+                                             kStripsAtOnce * kTileRows * kDepth));
   return buffer.data();
 }
 
@@ -41,34 +37,19 @@ HWY_INLINE void stage_along(const float* a, int64_t lda, int rows, int depth, fl
   const F d;
   const int whole = depth / kLanes * kLanes;
   for (int k = 0; k < whole; k += kLanes)
-    for (int r = 0; r < rows; ++r)
-      hn::StoreU(hn::LoadU(d, a + r * lda + k), d, out + r * kRowStride + k);
+    for (int r = 0; r < rows; ++r) hn::StoreU(hn::LoadU(d, a + r * lda + k), d, out + r * kRowStride + k);
   if (whole == depth) return;
   const auto inside = hn::FirstN(d, size_t(depth - whole));
   for (int r = 0; r < rows; ++r)
     hn::StoreU(hn::MaskedLoad(inside, d, a + r * lda + whole), d, out + r * kRowStride + whole);
 }
 
-// Rows of A [K,M] that are asked for ahead: their pages differ, which no processor foresees.
-constexpr int kRowsAhead = 8;
-
-// A [K,M] -> strips of kTileRows rows, out[strip·strip_stride + k·kAcrossStride + row]. Up to
-// kStripsAtOnce strips; of the last row nothing is read beyond `rows`.
+// A [K,M] -> strips of kTileRows rows, out[strip·kTileRows·depth + k·kTileRows + row]
 HWY_INLINE void stage_across(const float* a, int64_t lda, int rows, int depth, float* out) {
-  const hn::CappedTag<float, kAcrossStride> d;
-  constexpr int kStep = int(hn::MaxLanes(d));
-  const int64_t stride = strip_stride(depth);
-  // A whole vector may be read where the next strip or the next row follows it.
-  const int whole = rows < kAcrossStride ? 0 : (rows - kAcrossStride) / kTileRows + 1;
-  for (int k = 0; k < depth; ++k, a += lda, out += kAcrossStride) {
-    for (int r = 0; r < rows; r += 16) hwy::Prefetch(a + kRowsAhead * lda + r);
+  for (int k = 0; k < depth; ++k, a += lda, out += kTileRows) {
     float* to = out;
-    const float* from = a;
-    for (int s = 0; s < whole; ++s, to += stride, from += kTileRows)
-      for (int i = 0; i < kAcrossStride; i += kStep) hn::Store(hn::LoadU(d, from + i), d, to + i);
-    for (int left = rows - whole * kTileRows; left > 0;
-         left -= kTileRows, to += stride, from += kTileRows)
-      std::copy_n(from, std::min(left, kTileRows), to);
+    for (int first = 0; first < rows; first += kTileRows, to += kTileRows * depth)
+      for (int r = 0; r < std::min(kTileRows, rows - first); ++r) to[r] = a[first + r];
   }
 }
 
