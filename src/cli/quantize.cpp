@@ -59,8 +59,7 @@ Json calibrate(const fs::path& directory, const Options& options) {
   std::ranges::sort(shares);
   const auto end = std::ranges::unique(shares).begin();
   shares.erase(end, shares.end());
-  const int64_t layers = config.num_hidden_layers - config.first_k_dense_replace;
-  Progress progress("calibrate", 6 * layers * (config.max_experts() - 1) + 1);
+  Progress progress("calibrate", calibration_trials(config));
   int64_t done = 0;
   const auto tables = calibrate_skipping(config, shares, [&](const ExpertSkipping& table) {
     progress.update(++done);

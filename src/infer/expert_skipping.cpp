@@ -1,23 +1,17 @@
 #include "infer/expert_skipping.h"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 
 #include "core/error.h"
 
 namespace shenhong {
-namespace {
-
-bool has_experts(const ModelConfig& config, int layer) {
-  return layer >= config.first_k_dense_replace;
-}
-
-}  // namespace
 
 ExpertSkipping ExpertSkipping::none(const ModelConfig& config) {
   ExpertSkipping table;
   for (int l = 0; l < config.num_hidden_layers; ++l)
-    table.below.emplace_back(has_experts(config, l) ? config.max_experts() - 1 : 0, 0.0f);
+    table.below.emplace_back(config.is_moe(l) ? config.max_experts() - 1 : 0, 0.0f);
   return table;
 }
 
@@ -53,23 +47,26 @@ ExpertSkipping expert_skipping_from_json(const Json& json, const ModelConfig& co
 }
 
 int drop_light_experts(std::span<const float> below, int count, int* chosen, float* weights) {
-  constexpr int kMost = 64;
-  if (count < 2 || count > kMost) return count;
-  int order[kMost];  // heaviest first
-  std::iota(order, order + count, 0);
-  std::stable_sort(order, order + count, [&](int a, int b) { return weights[a] > weights[b]; });
-  bool keep[kMost];
+  if (count < 2) return count;
+  thread_local std::vector<int> order;  // heaviest first
+  order.resize(size_t(count));
+  std::iota(order.begin(), order.end(), 0);
+  std::ranges::stable_sort(order, std::greater(), [&](int i) { return weights[i]; });
+  const float heaviest = weights[order[0]];
   float all = 0, left = 0;
+  bool dropped = false;
   for (int r = 0; r < count; ++r) {
-    const int i = order[r];
-    keep[i] = r == 0 || weights[i] >= below[size_t(r - 1)] * weights[order[0]];
+    const int i = order[size_t(r)];
     all += weights[i];
-    if (keep[i]) left += weights[i];
+    if (r == 0 || weights[i] >= below[size_t(r - 1)] * heaviest)
+      left += weights[i];
+    else
+      chosen[i] = -1, dropped = true;
   }
-  if (left == all) return count;
+  if (!dropped) return count;
   int kept = 0;
   for (int i = 0; i < count; ++i) {
-    if (!keep[i]) continue;
+    if (chosen[i] < 0) continue;
     chosen[kept] = chosen[i];
     weights[kept++] = weights[i] * (all / left);
   }

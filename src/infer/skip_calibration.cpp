@@ -38,6 +38,12 @@ Climb cheapest(std::vector<Ladder>& ladders) {
 
 }  // namespace
 
+int64_t calibration_trials(const ModelConfig& config) {
+  int64_t ladders = 0;
+  for (const auto& ranks : ExpertSkipping::none(config).below) ladders += int64_t(ranks.size());
+  return 1 + ladders * int64_t(kThresholds.size());
+}
+
 std::vector<ExpertSkipping> calibrate_skipping(
     const ModelConfig& config, const std::vector<double>& shares,
     const std::function<SkippingTrial(const ExpertSkipping&)>& trial) {

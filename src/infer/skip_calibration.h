@@ -15,9 +15,11 @@ struct SkippingTrial {
   int64_t chosen = 0, skipped = 0;  // choices of all tokens and layers; of those, dropped
 };
 
+int64_t calibration_trials(const ModelConfig& config);
+
 // A table per entry of `shares` (ascending, each from 0 to below 1): one that drops about that
 // share of all choices, or as much as can be dropped. `trial` reads the calibration text with a
-// table in force: some 6 · layers · ranks times.
+// table in force, calibration_trials times.
 std::vector<ExpertSkipping> calibrate_skipping(
     const ModelConfig& config, const std::vector<double>& shares,
     const std::function<SkippingTrial(const ExpertSkipping&)>& trial);

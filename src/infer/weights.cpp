@@ -277,8 +277,8 @@ int64_t Weights::bytes_per_token() const {
     sum += attention_bytes(layer, true) + bytes_of(layer.mlp);
     if (layer.memory) sum += bytes_of(*layer.memory, true);
     if (layer.moe)
-      sum += layer.moe->gate.bytes() +
-             int64_t(config_.mean_experts() * (1 - skipped_) * double(bytes_of(layer.moe->experts.front())));
+      sum += layer.moe->gate.bytes() + int64_t(config_.mean_experts() * (1 - skipped_) *
+                                               double(bytes_of(layer.moe->experts.front())));
   }
   return sum;
 }

@@ -1,7 +1,5 @@
 #include "model/average_directories.h"
 
-#include <memory>
-
 #include "core/buffer.h"
 #include "core/error.h"
 #include "core/json.h"
@@ -13,12 +11,6 @@ namespace {
 
 bool is_float(const TensorView& tensor) {
   return tensor.dtype == "F32" || tensor.dtype == "BF16" || tensor.dtype == "F16";
-}
-
-const TensorView* find(const WeightFiles& files, const std::string& name) {
-  for (const Safetensors& file : files.files())
-    if (const TensorView* tensor = file.find(name)) return tensor;
-  return nullptr;
 }
 
 // That a file of two models says the same.
@@ -45,7 +37,7 @@ std::vector<const TensorView*> same_weights(const std::vector<fs::path>& models,
                                             const std::string& name) {
   std::vector<const TensorView*> out;
   for (size_t m = 0; m < files.size(); ++m) {
-    const TensorView* tensor = find(files[m], name);
+    const TensorView* tensor = files[m].find(name);
     SH_CHECK(tensor, kUsage, "{}: has no '{}', as {} has", models[m].string(), name,
              models[0].string());
     SH_CHECK(is_float(*tensor), kUsage,
@@ -92,13 +84,7 @@ void write_mean(const std::vector<fs::path>& models, const fs::path& out) {
       tensors.push_back({name, bf16 ? "BF16" : "F32", first.shape, fill});
     }
   }
-  for (const auto& entry : fs::directory_iterator(models[0])) {
-    const fs::path name = entry.path().filename();
-    if (!entry.is_regular_file() || name.string().starts_with("model.safetensors") ||
-        name.extension() == ".safetensors")
-      continue;
-    fs::copy_file(entry.path(), out / name);
-  }
+  copy_beside_weights(models[0], out);
   write_safetensors(out / "model.safetensors", tensors, {{"format", "pt"}});
 }
 

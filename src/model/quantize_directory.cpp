@@ -106,7 +106,7 @@ void add_tensors(const WeightFiles& files, const Stored& w, NumberFormat format,
       out.push_back({w.name + "_scale", "U8", {w.rows, w.cols / kMXFP4Block}, scales});
       break;
     case NumberFormat::kUint4:
-      SH_ASSERT(format != NumberFormat::kUint4);  // no recipe asks for it
+      SH_ASSERT(false);  // no recipe asks for it
       break;
   }
 }
@@ -135,13 +135,7 @@ void write_directory(const fs::path& in, const fs::path& out, Recipe recipe) {
   Json config = parse_json(read_file(in / "config.json"), config_path);
   config.erase("quantization_config");
   if (recipe != Recipe::kBF16) config["quantization_config"] = quantization_config(recipe);
-  for (const auto& entry : fs::directory_iterator(in)) {
-    const fs::path name = entry.path().filename();
-    if (!entry.is_regular_file() || name == "config.json" ||
-        name.string().starts_with("model.safetensors") || name.extension() == ".safetensors")
-      continue;
-    fs::copy_file(entry.path(), out / name);
-  }
+  copy_beside_weights(in, out);
   write_file(out / "config.json", dump_json(config, 2) + "\n");
   write_safetensors(out / "model.safetensors", tensors, {{"format", "pt"}});
 }

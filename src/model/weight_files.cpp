@@ -240,6 +240,16 @@ void WeightFiles::check_all_read(
                in_quotes(name), (directory_ / "config.json").string());
 }
 
+void copy_beside_weights(const fs::path& model, const fs::path& out) {
+  for (const auto& entry : fs::directory_iterator(model)) {
+    const fs::path name = entry.path().filename();
+    if (!entry.is_regular_file() || name.string().starts_with("model.safetensors") ||
+        name.extension() == ".safetensors")
+      continue;
+    fs::copy_file(entry.path(), out / name);
+  }
+}
+
 bool is_shared_copy(const std::string& name) {
   return name.ends_with("shared_head.head.weight") ||
          (name.starts_with("model.layers.") && name.ends_with("embed_tokens.weight"));

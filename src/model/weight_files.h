@@ -39,9 +39,9 @@ class WeightFiles {
   void check_all_read(const std::function<bool(const std::string& name)>& may_stay) const;
 
   const std::vector<Safetensors>& files() const { return files_; }
+  const TensorView* find(const std::string& name) const;  // nullptr when there is none
 
  private:
-  const TensorView* find(const std::string& name) const;  // nullptr when there is none
   // What holds a matrix [rows, cols], in that shape; `packed`: two numbers to a byte.
   struct Held {
     const TensorView* tensor;
@@ -58,6 +58,9 @@ class WeightFiles {
   std::vector<Safetensors> files_;
   mutable std::set<std::string> read_;
 };
+
+// Copies a model directory's files, all but the weights and their index, into another directory.
+void copy_beside_weights(const fs::path& model, const fs::path& out);
 
 // Copies of the embedding and the head in the multi-token-prediction layer, as published
 // checkpoints hold them.

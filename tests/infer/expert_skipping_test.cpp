@@ -26,6 +26,15 @@ Kept drop(const std::vector<float>& below, std::vector<float> weights) {
   return {chosen, weights};
 }
 
+// Thresholds may give a token any number of experts.
+TEST(ExpertSkipping, drops_among_a_hundred_choices_as_among_three) {
+  std::vector<float> weights(100, 0.25f);
+  weights[70] = 1;
+  const Kept kept = drop(std::vector<float>(99, 0.5f), weights);
+  EXPECT_EQ(kept.chosen, std::vector<int>{80});
+  EXPECT_FLOAT_EQ(kept.weights[0], 1 + 99 * 0.25f);
+}
+
 TEST(ExpertSkipping, drops_by_rank_of_weight_not_by_place) {
   const Kept kept = drop({0.5f, 0.5f}, {0.25f, 1.0f, 0.75f});
   EXPECT_EQ(kept.chosen, (std::vector<int>{11, 12}));
