@@ -11,7 +11,7 @@
 namespace shenhong {
 namespace {
 
-constexpr float kThresholdDecay = 0.9f;  // of the average that the thresholds are
+constexpr float kThresholdDecay = 0.7f;  // of the average that the thresholds are
 
 // The (rank+1)-th largest; reorders `values`.
 float descending(std::vector<float>& values, int64_t rank) {
