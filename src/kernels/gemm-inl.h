@@ -44,7 +44,8 @@ inline BlockOfB block_of_b(const Gemm<float>& g, int n0, int columns, int k0, in
   thread_local Packed last;
   if (g.parts_of != 0 && last.parts_of == g.parts_of && last.from == b && last.columns == columns)
     return packed;
-  if (g.layout != Layout::kNT && g.parts_of == 0 && g.M < kReusesWorthPacking * kTileRows && columns % kLanes == 0)
+  if (g.layout != Layout::kNT && g.parts_of == 0 && g.M < kReusesWorthPacking * kTileRows &&
+      columns % kLanes == 0)
     return {b, g.ldb, kTileColumns};
   if (g.layout == Layout::kNT)
     pack_transposed(b, g.ldb, columns, depth, packed_b());
@@ -54,14 +55,17 @@ inline BlockOfB block_of_b(const Gemm<float>& g, int n0, int columns, int k0, in
   return packed;
 }
 
-// One strip of A against a block of B: `tile` knows the strip, and what becomes of C.
-HWY_INLINE void run_strip(Tile tile, int rows, Walk walk, const BlockOfB& b, int columns) {
+// One strip of A against a block of B: `tile` knows the strip, and what becomes of C. Asks for
+// `lines` of what is staged next with every tile.
+HWY_INLINE void run_strip(Tile tile, int rows, Walk walk, const BlockOfB& b, int columns,
+                          Ahead& next, int lines) {
   const auto& tiles =
       (walk == Walk::kAlong ? kTiles<Walk::kAlong> : kTiles<Walk::kAcross>)[size_t(rows - 1)];
   tile.b = b.data;
   tile.b_stride = b.stride;
   for (int n = 0; n < columns; n += kTileColumns) {
     tile.columns = std::min(kTileColumns, columns - n);
+    next.ask(lines);
     tiles[size_t((tile.columns - 1) / kLanes)](tile);
     tile.b += b.panel;
     tile.c += kTileColumns;
@@ -87,22 +91,36 @@ inline void gemm_blocked(const Gemm<float>& g) {
       tile.c_stride = g.ldc;
       tile.depth = depth;
       tile.add = g.accumulate || k0 > 0;
-      int staged_to = 0;
+      const int tiles = (columns + kTileColumns - 1) / kTileColumns;
+      Ahead next;
+      int staged_to = 0, lines = 0;
+      const auto look_ahead = [&](Ahead to, int strips) {
+        next = to;
+        lines = (next.lines() + tiles * strips - 1) / (tiles * strips);
+      };
       for (int m = 0, rows; m < g.M; m += rows) {
         rows = across ? std::min(kTileRows, g.M - m) : strip_height(g.M - m);
         if (!across) {
           stage_along(g.a + m * g.lda + k0, g.lda, rows, depth, staged_a());
           tile.a = staged_a();
+          const int after = m + rows;
+          if (after < g.M)
+            look_ahead({g.a + after * g.lda + k0, g.lda, std::min(kTileRows, g.M - after), depth},
+                       1);
         } else if (m == staged_to) {
           const int many = std::min(kStripsAtOnce * kTileRows, g.M - m);
           stage_across(g.a + k0 * g.lda + m, g.lda, many, depth, staged_a());
           staged_to = m + many;
           tile.a = staged_a();
+          if (staged_to < g.M)
+            look_ahead({g.a + k0 * g.lda + staged_to, g.lda, depth,
+                        std::min(kStripsAtOnce * kTileRows, g.M - staged_to)},
+                       kStripsAtOnce);
         } else {
-          tile.a += kTileRows * depth;
+          tile.a += strip_stride(depth);
         }
         tile.c = g.c + m * g.ldc + n0;
-        run_strip(tile, rows, walk, b, columns);
+        run_strip(tile, rows, walk, b, columns, next, lines);
       }
     }
   }

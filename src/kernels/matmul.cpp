@@ -37,7 +37,8 @@ Tiling tiling(int M, int N, int K) {
   const int most_bands = (M + kRowUnit - 1) / kRowUnit;
   int stripes = (N + kMostColumns - 1) / kMostColumns;
   while (stripes * most_bands < parts && N / (stripes + 1) >= kFewestColumns) ++stripes;
-  return {std::clamp((parts + stripes - 1) / stripes, 1, most_bands), stripes};
+  // Rounded, not up: each band of a stripe costs a copy of its part of B.
+  return {std::clamp((parts + stripes / 2) / stripes, 1, most_bands), stripes};
 }
 
 // Start of part i of `count`, in whole units.

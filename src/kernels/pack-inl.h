@@ -25,10 +25,42 @@ constexpr int kBlockColumns = 384;
 constexpr int kStripsAtOnce = 8;
 static_assert(kStripsAtOnce * kTileRows * sizeof(float) == 3 * 64);
 
+// From one staged strip of A [K,M] to the next: they are written side by side, so they must not
+// fall into the same sets of the cache.
+constexpr int strip_stride(int depth) { return depth * kAcrossStride + 16; }
+
+// Lines of an operand that are asked for while tiles compute, so that copying them later waits for
+// no memory: rows lie in different pages, which no processor foresees.
+class Ahead {
+ public:
+  Ahead() = default;
+  Ahead(const float* first, int64_t stride, int rows, int length)
+      : row_(first), stride_(stride), rows_(rows), length_(length) {}
+
+  int lines() const { return rows_ * ((length_ + kLine - 1) / kLine); }
+
+  void ask(int lines) {
+    for (; lines > 0 && rows_ > 0; --lines) {
+      hwy::Prefetch(row_ + at_);
+      at_ += kLine;
+      if (at_ < length_) continue;
+      at_ = 0;
+      row_ += stride_;
+      --rows_;
+    }
+  }
+
+ private:
+  static constexpr int kLine = 64 / sizeof(float);
+  const float* row_ = nullptr;
+  int64_t stride_ = 0;
+  int rows_ = 0, length_ = 0, at_ = 0;
+};
+
 // kStripsAtOnce strips or, of A [M,K], one.
 inline float* staged_a() {
-  thread_local Buffer<float> buffer(std::max(kTileRows * kRowStride,
-                                             kStripsAtOnce * kTileRows * kDepth));
+  thread_local Buffer<float> buffer(
+      std::max(kTileRows * kRowStride, kStripsAtOnce * strip_stride(kDepth)));
   return buffer.data();
 }
 
@@ -37,19 +69,34 @@ HWY_INLINE void stage_along(const float* a, int64_t lda, int rows, int depth, fl
   const F d;
   const int whole = depth / kLanes * kLanes;
   for (int k = 0; k < whole; k += kLanes)
-    for (int r = 0; r < rows; ++r) hn::StoreU(hn::LoadU(d, a + r * lda + k), d, out + r * kRowStride + k);
+    for (int r = 0; r < rows; ++r)
+      hn::StoreU(hn::LoadU(d, a + r * lda + k), d, out + r * kRowStride + k);
   if (whole == depth) return;
   const auto inside = hn::FirstN(d, size_t(depth - whole));
   for (int r = 0; r < rows; ++r)
     hn::StoreU(hn::MaskedLoad(inside, d, a + r * lda + whole), d, out + r * kRowStride + whole);
 }
 
-// A [K,M] -> strips of kTileRows rows, out[strip·kTileRows·depth + k·kTileRows + row]
+// Rows of an operand that are asked for ahead of the one that is copied.
+constexpr int kRowsAhead = 8;
+
+// A [K,M] -> strips of kTileRows rows, out[strip·strip_stride + k·kAcrossStride + row]. Up to
+// kStripsAtOnce strips; of the last row nothing is read beyond `rows`.
 HWY_INLINE void stage_across(const float* a, int64_t lda, int rows, int depth, float* out) {
-  for (int k = 0; k < depth; ++k, a += lda, out += kTileRows) {
+  const hn::CappedTag<float, kAcrossStride> d;
+  constexpr int kStep = int(hn::MaxLanes(d));
+  const int64_t stride = strip_stride(depth);
+  // A whole vector may be read where the next strip or the next row follows it.
+  const int whole = rows < kAcrossStride ? 0 : (rows - kAcrossStride) / kTileRows + 1;
+  for (int k = 0; k < depth; ++k, a += lda, out += kAcrossStride) {
+    for (int r = 0; r < rows; r += 16) hwy::Prefetch(a + kRowsAhead * lda + r);
     float* to = out;
-    for (int first = 0; first < rows; first += kTileRows, to += kTileRows * depth)
-      for (int r = 0; r < std::min(kTileRows, rows - first); ++r) to[r] = a[first + r];
+    const float* from = a;
+    for (int s = 0; s < whole; ++s, to += stride, from += kTileRows)
+      for (int i = 0; i < kAcrossStride; i += kStep) hn::Store(hn::LoadU(d, from + i), d, to + i);
+    for (int left = rows - whole * kTileRows; left > 0;
+         left -= kTileRows, to += stride, from += kTileRows)
+      std::copy_n(from, std::min(left, kTileRows), to);
   }
 }
 
@@ -66,6 +113,7 @@ inline void pack_rows(const float* b, int64_t ldb, int columns, int depth, float
   for (int k = 0; k < depth; ++k, b += ldb) {
     for (int n = 0; n < columns; n += kLanes) {
       const int panel = n / kTileColumns, column = n % kTileColumns, left = columns - n;
+      hwy::Prefetch(b + kRowsAhead * ldb + n);
       float* to = out + (int64_t(panel) * depth + k) * kTileColumns + column;
       hn::Store(left >= kLanes ? hn::LoadU(d, b + n)
                                : hn::MaskedLoad(hn::FirstN(d, size_t(left)), d, b + n),

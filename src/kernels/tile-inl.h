@@ -28,9 +28,9 @@ using Vector = hn::Vec<F>;
 
 constexpr int kLanes = HWY_LANES(float);
 constexpr bool kManyRegisters = HWY_MAX_BYTES == 64;  // 32, else 16
-// Sums of the tile, a row of B and one element of A fill the registers. Low and wide tiles issue the
-// fewest instructions per multiply-add, which counts where a core's other thread belongs to somebody
-// else: 35 for 24 instead of the 38 of 12 x 2 vectors.
+// Sums of the tile, a row of B and one element of A fill the registers. Low and wide tiles issue
+// the fewest instructions per multiply-add, which counts where a core's other thread belongs to
+// somebody else: 35 for 24 instead of the 38 of 12 x 2 vectors.
 constexpr int kTileRows = 6;
 constexpr int kTileVectors = kManyRegisters ? 4 : 2;
 constexpr int kTileColumns = kTileVectors * kLanes;
@@ -41,8 +41,9 @@ constexpr int kDepth = 512;
 // How a strip of A lies once it is staged; constants, so that addresses cost the tile no registers.
 enum class Walk {
   kAlong,   // a[row·kRowStride + k]: rows lie along K, as in A [M,K]
-  kAcross,  // a[k·kTileRows + row]: rows lie next to each other, as in A [K,M]
+  kAcross,  // a[k·kAcrossStride + row]: rows lie next to each other, as in A [K,M]
 };
+constexpr int kAcrossStride = 8;  // whole vectors
 // An odd number of lines: rows do not fall into the same sets of the first-level cache.
 constexpr int kRowStride = kDepth + 16;
 
@@ -134,7 +135,7 @@ HWY_NOINLINE void run_tile(const Tile& tile) {
   const float* a = tile.a;
   const float* b = tile.b;
   const int64_t b_stride = tile.b_stride;
-  constexpr int kNext = kWalk == Walk::kAlong ? 1 : kTileRows;
+  constexpr int kNext = kWalk == Walk::kAlong ? 1 : kAcrossStride;
   const auto step = [&](auto i) HWY_ATTR {
     Vector bv[kVectors];
     unroll<kVectors>([&](auto v) HWY_ATTR { bv[v] = hn::LoadU(d, b + v * kLanes); });
@@ -144,7 +145,8 @@ HWY_NOINLINE void run_tile(const Tile& tile) {
     b += b_stride;
   };
   int k = 0;
-  for (; k + kUnrolled <= tile.depth; k += kUnrolled, a += kUnrolled * kNext) unroll<kUnrolled>(step);
+  for (; k + kUnrolled <= tile.depth; k += kUnrolled, a += kUnrolled * kNext)
+    unroll<kUnrolled>(step);
   for (; k < tile.depth; ++k, a += kNext) step(std::integral_constant<int, 0>());
   sums.write(tile);
 }
