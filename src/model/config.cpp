@@ -57,6 +57,12 @@ void check_fixed(const Json& json, const std::string& where) {
     SH_CHECK(found == json.end() || *found == wanted, kBadInput,
              "{}: {} = {}: only {} is supported", where, key, dump_json(*found), dump_json(wanted));
   }
+  // Which experts a token may take follows from scoring_func, n_group and the biases.
+  static const std::vector<Json> kTopk = {"noaux_tc", "greedy", "group_limited_greedy"};
+  const auto topk = json.find("topk_method");
+  SH_CHECK(topk == json.end() || std::ranges::find(kTopk, *topk) != kTopk.end(), kBadInput,
+           "{}: topk_method = {}: known are noaux_tc, greedy and group_limited_greedy", where,
+           dump_json(*topk));
 }
 
 // Reading an int would cut the value to 32 bits.
@@ -267,6 +273,9 @@ ModelConfig read_config(const fs::path& path) {
   for (auto it = json.begin(); it != json.end();)
     it = it->is_null() ? json.erase(it) : std::next(it);
   split_rope_parameters(json, where);
+  // V2 has no other, and today's Hugging Face does not write it.
+  if (json.value("model_type", Json()) == "deepseek_v2" && !json.contains("scoring_func"))
+    json["scoring_func"] = "softmax";
   if (is_llama_form(json)) {
     json = from_llama_form(json, where);
   } else {

@@ -92,7 +92,9 @@ void finish(QuantizedBuffer& q, NumberFormat format, int rows, int cols) {
 }  // namespace
 
 WeightFiles::WeightFiles(const fs::path& directory)
-    : directory_(directory), files_(open_files(directory)) {}
+    : directory_(directory),
+      files_(open_files(directory)),
+      config_(read_config(directory / "config.json")) {}
 
 const TensorView* WeightFiles::find(const std::string& name) const {
   for (const Safetensors& file : files_) {
@@ -167,9 +169,14 @@ WeightFiles::Held WeightFiles::want(const std::string& name, int rows, int cols)
   return {tensor ? tensor : packed, packed != nullptr};
 }
 
+bool WeightFiles::is_absent_bias(const std::string& name) const {
+  return config_.scoring_func == "softmax" && name.ends_with("e_score_correction_bias") &&
+         !find(name);
+}
+
 ModelConfig WeightFiles::checked_config() const {
   const std::string where = (directory_ / "config.json").string();
-  ModelConfig config = read_config(where);
+  ModelConfig config = config_;
   int64_t held = 0;
   for (const Safetensors& file : files_) held += int64_t(file.tensors().size());
   const auto check_count = [&](int64_t least, const std::string& keys) {
@@ -187,11 +194,19 @@ ModelConfig WeightFiles::checked_config() const {
         3 * moe_layers * config.n_routed_experts,
         fmt::format("{} layers of n_routed_experts = {}", moe_layers, config.n_routed_experts));
   for (const GgufPlace& place : gguf_places(config))
-    for (const std::string& name : place.names) want(name, place.rows, place.cols);
+    for (const std::string& name : place.names)
+      if (!is_absent_bias(name)) want(name, place.rows, place.cols);
   return config;
 }
 
 QuantizedBuffer WeightFiles::read(const std::string& name, int rows, int cols) const {
+  QuantizedBuffer q;
+  const int64_t count = int64_t(rows) * cols;
+  if (is_absent_bias(name)) {
+    q.numbers.resize_zero(count * int64_t(sizeof(float)));
+    finish(q, NumberFormat::kF32, rows, cols);
+    return q;
+  }
   const auto [tensor, packed] = want(name, rows, cols);
   const bool integers = packed || tensor->dtype == "I8";
   SH_CHECK(!integers || cols % kInt8Block == 0, kBadInput,
@@ -199,8 +214,6 @@ QuantizedBuffer WeightFiles::read(const std::string& name, int rows, int cols) c
            directory_.string(), name, cols, kInt8Block);
   if (packed) return read_four_bits(name, *tensor, rows, cols);
 
-  QuantizedBuffer q;
-  const int64_t count = int64_t(rows) * cols;
   if (tensor->dtype == "BF16") {
     q.numbers = copy_of(tensor->bytes);
     check_finite(count, name,

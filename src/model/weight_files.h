@@ -24,7 +24,8 @@ namespace shenhong {
 
 class WeightFiles {
  public:
-  // Opens model.safetensors, or the shards that model.safetensors.index.json lists.
+  // Opens model.safetensors, or the shards that model.safetensors.index.json lists, and reads
+  // config.json.
   explicit WeightFiles(const fs::path& directory);
 
   // config.json, whose every tensor was found in its shape: memory that is taken by it is in
@@ -33,6 +34,7 @@ class WeightFiles {
 
   // A matrix [rows, cols]; a vector has one row. Error(kBadInput) names the tensor and what is
   // wrong: missing, of another shape (with the config keys that ask for it), NaN or infinity in it.
+  // The selection biases that a softmax router lacks (V2) are zeros.
   QuantizedBuffer read(const std::string& name, int rows, int cols) const;
 
   // Error(kBadInput) when a tensor was never read and `may_stay` does not excuse it.
@@ -48,6 +50,7 @@ class WeightFiles {
     bool packed;
   };
   Held want(const std::string& name, int rows, int cols) const;
+  bool is_absent_bias(const std::string& name) const;
   // One that goes with another, of that dtype and shape.
   const TensorView& companion(const std::string& name, const char* dtype,
                               std::vector<int64_t> shape) const;
@@ -56,6 +59,7 @@ class WeightFiles {
 
   fs::path directory_;
   std::vector<Safetensors> files_;
+  ModelConfig config_;
   mutable std::set<std::string> read_;
 };
 

@@ -109,6 +109,30 @@ TEST(Checkpoints, fp8_blocks_without_the_prediction_module) {
   fs::remove_all(to);
 }
 
+// Routers without biases, and a config.json that does not name their scoring function.
+TEST(Checkpoints, a_directory_in_deepseek_v2_s_form) {
+  const fs::path directory = checkpoints() / "v2_lite";
+  EXPECT_EQ(read_config(directory / "config.json").scoring_func, "softmax");
+  expect_answer(directory, Answer("v2_lite"));
+}
+
+TEST(Checkpoints, a_sigmoid_router_without_its_biases_is_refused) {
+  const fs::path from = checkpoints() / "v2_lite",
+                 to = fs::temp_directory_path() / fmt::format("no_biases-{}", ::getpid());
+  fs::copy(from, to);
+  Json config = parse_json(read_file(to / "config.json"), "config.json");
+  config["scoring_func"] = "sigmoid";
+  write_file(to / "config.json", dump_json(config));
+  try {
+    load_weights(to);
+    ADD_FAILURE();
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("e_score_correction_bias' is missing"), std::string::npos)
+        << e.what();
+  }
+  fs::remove_all(to);
+}
+
 // Softmax scores, no query compression, YaRN, shared experts; the up-projection whole or, where
 // there is such a file, taken apart.
 TEST(Checkpoints, a_gguf_in_deepseek_v2_lite_s_form) {

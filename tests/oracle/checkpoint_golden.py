@@ -7,6 +7,7 @@
                    promises a prediction module that the files do not hold
     fp8_mtp        as DeepSeek-V3 is published: 128 x 128 blocks of E4M3 with weight_scale_inv, the prediction module as
                    the layer after the last one, copies of embedding and head in it; sizes that 128 does not divide
+    v2_lite        DeepseekV2ForCausalLM.save_pretrained: softmax scores, routers without biases, no scoring_func in config.json
     v2_lite.gguf   DeepSeek-V2-Lite's form, by the gguf package under llama.cpp's names: softmax scores, no query
                    compression, YaRN, two shared experts; v2_lite_mla.gguf with the up-projection taken apart
 Beside each NAME.safetensors: tokens and the peer's logits, in float32 from the weights as stored.
@@ -245,9 +246,9 @@ def write_gguf(path, config, state, absorbed):
 
 def v2_lite(out, large, generator):
     model = disturbed(transformers.DeepseekV2ForCausalLM(v2_lite_config(large)), 0.15)
-    with tempfile.TemporaryDirectory() as temporary:
-        model.save_pretrained(temporary)  # under the published names
-        state = load_file(f"{temporary}/model.safetensors")
+    model.save_pretrained(out / "v2_lite")  # under the published names
+    (out / "v2_lite/generation_config.json").unlink(missing_ok=True)
+    state = load_file(out / "v2_lite/model.safetensors")
     for name, absorbed in {"v2_lite": False, "v2_lite_mla": True}.items():
         if large or not absorbed:
             write_gguf(out / f"{name}.gguf", model.config, state, absorbed)
