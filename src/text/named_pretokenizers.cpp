@@ -25,9 +25,32 @@ Json sequence(std::vector<Json> steps) {
   return {{"type", "Sequence"}, {"pretokenizers", std::move(steps)}};
 }
 
+// Of DeepSeek's older ones: Han, Hangul, and what lies between Cyrillic and Han.
+constexpr const char* kIdeographs = "[一-龥ࠀ-一가-퟿]+";
+
 const std::vector<NamedPretokenizer>& all() {
   static const std::vector<NamedPretokenizer> known = {
       {"deepseek-v3", deepseek_pretokenizer(), false, true},
+      // DeepSeek V2's and the first DeepSeek's: the letters that have case, then punctuation.
+      {"deepseek-llm",
+       sequence({split("[\r\n]"),
+                 split("\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-"
+                       "Ᏽᏸ-"
+                       "ᏽᲐ-"
+                       "ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-"
+                       "ῼℂℇℊ-"
+                       "ℓℕℙ-"
+                       "ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-"
+                       "ｚ𐐀-"
+                       "𐑏𐒰-𐓓𐓘-𐓻"
+                       "𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+"),
+                 split("\\s?[!-/:-~！-／：-～‘-‟　-。]+"), split("\\s+$"), split(kIdeographs),
+                 split("\\p{N}+"), byte_level(false)}),
+       false, true},
+      {"deepseek-coder",
+       sequence({split("[\r\n]"), split("\\s?\\p{L}+"), split("\\s?\\p{P}+"), split(kIdeographs),
+                 split("\\p{N}"), byte_level(false)}),
+       false, true},
       // Llama 3's: words with what stands before them, up to three digits.
       {"llama-bpe",
        sequence({split("(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}"

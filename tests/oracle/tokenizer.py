@@ -47,6 +47,11 @@ PRETOKEN_TEXTS = [
     "<｜User｜><kg_e>姚明<kg_end>", "  leading and trailing  ", "ÀÉÎõü ß Ω Ж א ع", "龥龦鿿㐀〇々〆", "\u1680\u2000\u202f\u205f ogham", "a1b2c3 1a 2b", "!a #b ~c `d", "\u0897\u10d40\u1e4f0\u31350\u1fae8",
 ]
 
+CASED_LETTERS = (
+    r"\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼι"
+    r"ῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-"
+    r"𞥃]+")
+
 
 def messages(conversation):
     return [{"role": role, "content": content} for role, content in conversation]
@@ -57,7 +62,7 @@ def pretokens(deepseek):
     return [[text[start:end] for _, (start, end) in pre.pre_tokenize_str(text)] for text in PRETOKEN_TEXTS]
 
 
-# As the tokenizer.json of Llama 3, Qwen 2.5, SmolLM 2 and GPT-2 cut words.
+# As the tokenizer.json of Llama 3, Qwen 2.5, SmolLM 2 and GPT-2 cut words, and DeepSeek's older ones as llama.cpp's names mean them.
 def named_pretokenizers():
     from tokenizers import Regex
     # Number of digits that stay together: 3 or 1.
@@ -67,7 +72,12 @@ def named_pretokenizers():
             r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"), "isolated"),
         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
     gpt2 = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    return {"llama-bpe": words("{1,3}"), "qwen2": words(""), "gpt-2": gpt2,
+    one_by_one = lambda *patterns: pre_tokenizers.Sequence(  # noqa: E731
+        [pre_tokenizers.Split(Regex(p), "isolated") for p in patterns] +
+        [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    return {"deepseek-llm": one_by_one(r"[\r\n]", CASED_LETTERS, r"\s?[!-/:-~！-／：-～‘-‟　-。]+", r"\s+$", "[一-龥ࠀ-一가-퟿]+", r"\p{N}+"),
+            "deepseek-coder": one_by_one(r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[一-龥ࠀ-一가-퟿]+", r"\p{N}"),
+            "llama-bpe": words("{1,3}"), "qwen2": words(""), "gpt-2": gpt2,
             "smollm": pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), gpt2])}
 
 
