@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "cli/cache_option.h"
 #include "cli/drafts_option.h"
 #include "cli/model_option.h"
 #include "cli/verbs.h"
@@ -153,7 +154,8 @@ void bench_train(const TrainOptions& options) {
 
 struct DecodeOptions {
   std::string model;
-  int depth = 0, prompt = 128, tokens = 64, repeats = 5, drafts = kAutoDrafts;
+  int depth = 0, prompt = 128, tokens = 64, repeats = 5;
+  EngineOptions engine = {.drafts = kAutoDrafts};
   bool json = false;
 };
 
@@ -163,10 +165,12 @@ struct DecodeOptions {
 void fill(Sequence& sequence, int layers, int tokens) {
   PagePool& pool = sequence.pool();
   SH_ASSERT(sequence.reserve(tokens));
-  Buffer<float> noise(int64_t(kPageTokens) * pool.row_size());
+  Buffer<float> noise(int64_t(kPageTokens) * pool.row().size());
   for (int64_t i = 0; i < noise.size(); ++i) noise[i] = float(normal(1, 1, uint64_t(i)));
   for (const int page : sequence.pages())
-    for (int l = 0; l < layers; ++l) std::copy(noise.begin(), noise.end(), pool.rows(page, l));
+    for (int l = 0; l < layers; ++l)
+      for (int place = 0; place < kPageTokens; ++place)
+        pool.write(page, l, place, noise.data() + int64_t(place) * pool.row().size());
   sequence.advance(tokens);
 }
 
@@ -182,7 +186,9 @@ struct Decoding {
              "--depth {}, --prompt {} and --tokens {} do not fit the context of {}", options.depth,
              options.prompt, options.tokens, config.max_position_embeddings);
     SH_CHECK(options.depth + options.prompt > 0, kUsage, "--prompt 0: only after a --depth");
-    PagePool pool(config, cache_bytes(config, length));
+    const CacheFormat cache = options.engine.cache;
+    PagePool pool(config, cache_bytes(config, length, /*drafts=*/false, cache), /*drafts=*/false,
+                  cache);
     for (int r = -1; r < options.repeats; ++r) {  // the first one warms up
       Sequence sequence(pool,
                         random_prompt(config, options.depth + options.prompt, uint64_t(r + 2)));
@@ -217,19 +223,22 @@ void bench_decode(const DecodeOptions& options) {
   const int64_t cached = int64_t(options.depth) + options.prompt + options.tokens;
   const double bytes = double(run.weights->bytes_per_token());
   const double bandwidth = measure_bandwidth_gb_s(), tokens_per_s = median(run.decode_rate);
-  Json figures = {{"tokens_per_s", tokens_per_s},
-                  {"bytes_per_token", bytes},
-                  {"depth", options.depth},
-                  {"cache_bytes", cached * kv_bytes_per_token(run.weights->config())},
-                  {"bandwidth_gb_s", bandwidth},
-                  {"share", tokens_per_s * bytes / 1e9 / bandwidth},
-                  {"prefill_tokens_per_s", median(run.prefill)}};
+  Json figures = {
+      {"tokens_per_s", tokens_per_s},
+      {"bytes_per_token", bytes},
+      {"depth", options.depth},
+      {"cache", cache_format_name(options.engine.cache)},
+      {"cache_bytes", cached * kv_bytes_per_token(run.weights->config(),
+                                                  /*drafts=*/false, options.engine.cache)},
+      {"bandwidth_gb_s", bandwidth},
+      {"share", tokens_per_s * bytes / 1e9 / bandwidth},
+      {"prefill_tokens_per_s", median(run.prefill)}};
   // Drafts are measured on what the model is for, so it has to have more than weights.
   const fs::path model = find_model(options.model);
   const bool able = run.weights->config().num_nextn_predict_layers > 0 &&
                     (!fs::is_directory(model) || fs::exists(model / "tokenizer.json"));
-  const bool drafts = options.drafts > 0 || (options.drafts == kAutoDrafts && able);
-  if (drafts) figures["drafts"] = bench_drafts(model, options.drafts, options.repeats);
+  const bool drafts = options.engine.drafts > 0 || (options.engine.drafts == kAutoDrafts && able);
+  if (drafts) figures["drafts"] = bench_drafts(model, options.engine, options.repeats);
   const Json rows = figures.value("drafts", Json::array());
   if (!options.json) figures.erase("drafts");
   print_with_machine(figures, options.json);
@@ -295,7 +304,8 @@ void add_bench(CLI::App& app) {
     sub->add_option("--repeats", options->repeats, "runs; the median counts")
         ->check(CLI::Range(1, 100))
         ->capture_default_str();
-    if (drafts) add_drafts_option(*sub, options->drafts);
+    add_cache_option(*sub, options->engine.cache);
+    if (drafts) add_drafts_option(*sub, options->engine.drafts);
     sub->add_flag("--json", options->json, "print one JSON object");
     sub->callback([options, run] { run(*options); });
   };

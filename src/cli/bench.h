@@ -5,6 +5,7 @@
 
 #include "core/file.h"
 #include "core/json.h"
+#include "infer/engine.h"
 #include "model/config.h"
 
 namespace CLI {
@@ -15,10 +16,10 @@ namespace shenhong {
 
 void add_bench_serve(CLI::App& bench);
 
-// What so many drafts (infer/draft_depth.h) bring with the model's own texts: per text and
+// What the options' drafts (infer/draft_depth.h) bring with the model's own texts: per text and
 // temperature {"text", "temperature", "tokens_per_s_plain", "tokens_per_s", "ratio", "acceptance":
 // [by depth]}. Error as Engine.
-Json bench_drafts(const fs::path& model, int drafts, int repeats);
+Json bench_drafts(const fs::path& model, const EngineOptions& options, int repeats);
 void print_drafts(const Json& rows);
 
 // One figure a line, or one JSON object.

@@ -90,15 +90,15 @@ Json compare(Engine& engine, Graph* graph, const Text& text, const SamplingConfi
 
 }  // namespace
 
-Json bench_drafts(const fs::path& model, int drafts, int repeats) {
-  Engine engine(model, {.drafts = drafts});
+Json bench_drafts(const fs::path& model, const EngineOptions& options, int repeats) {
+  Engine engine(model, options);
   const std::unique_ptr<Graph> graph = GroundingFlags().open(engine);
   Json rows = Json::array();
   for (const Text& text : texts()) {
     SamplingConfig sampling = engine.default_sampling();
-    rows.push_back(compare(engine, graph.get(), text, sampling, drafts, repeats));
+    rows.push_back(compare(engine, graph.get(), text, sampling, options.drafts, repeats));
     sampling.temperature = 0;
-    rows.push_back(compare(engine, graph.get(), text, sampling, drafts, repeats));
+    rows.push_back(compare(engine, graph.get(), text, sampling, options.drafts, repeats));
   }
   return rows;
 }

@@ -6,9 +6,11 @@
 #include <memory>
 
 #include "cli/bench.h"
+#include "cli/cache_option.h"
 #include "cli/model_option.h"
 #include "core/error.h"
 #include "core/parallel.h"
+#include "infer/engine.h"
 #include "infer/sampler.h"
 #include "infer/scheduler.h"
 #include "infer/weights.h"
@@ -20,7 +22,8 @@ namespace {
 struct Options {
   std::string model;
   int clients = 16, requests = 4, prompt = 64, tokens = 64;
-  int64_t cache_mib = 1024;
+  int64_t cache_mib = EngineOptions().cache_bytes >> 20;
+  CacheFormat cache = EngineOptions().cache;
   bool json = false;
 };
 
@@ -63,7 +66,7 @@ double percentile(std::vector<double> values, double share) {
 // `clients` of them, each with its next request as soon as it has its answer.
 Json serve_clients(const Weights& weights, const Options& options, int clients) {
   Decoder decoder(weights);
-  PagePool pool(weights.config(), options.cache_mib << 20);
+  PagePool pool(weights.config(), options.cache_mib << 20, /*drafts=*/false, options.cache);
   Scheduler scheduler(decoder);
   std::vector<std::unique_ptr<Request>> asked;
   const size_t total = size_t(clients) * size_t(options.requests);
@@ -109,6 +112,7 @@ void bench_serve(const Options& options) {
   const double gain = double(figures["tokens_per_s"]) / double(alone["tokens_per_s"]);
   figures["alone"] = alone;
   figures["gain"] = gain;
+  figures["cache"] = cache_format_name(options.cache);
   figures["threads"] = thread_count();
   figures["kernels"] = kernels<float>().name;
   print_figures(figures, options.json);
@@ -131,6 +135,7 @@ void add_bench_serve(CLI::App& bench) {
   verb->add_option("--cache-mib", options->cache_mib, "memory of the latent cache, MiB")
       ->check(CLI::Range(int64_t(1), int64_t(1) << 24))
       ->capture_default_str();
+  add_cache_option(*verb, options->cache);
   verb->add_flag("--json", options->json, "print one JSON object");
   verb->callback([options] { bench_serve(*options); });
 }

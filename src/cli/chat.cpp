@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 
+#include "cli/cache_option.h"
 #include "cli/drafts_option.h"
 #include "cli/grounding_options.h"
 #include "cli/line_reader.h"
@@ -49,7 +50,8 @@ class InterruptGuard {
 
 struct Options {
   std::string model, system;
-  int max_tokens = 0, drafts = kAutoDrafts;
+  int max_tokens = 0;
+  EngineOptions engine = {.drafts = kAutoDrafts};
   SamplingOptions sampling;
   GroundingFlags grounding;
 };
@@ -220,7 +222,8 @@ void add_chat(CLI::App& app) {
   verb->add_option("--system", options->system, "system text");
   verb->add_option("--max-tokens", options->max_tokens,
                    "longest answer; 0: until the context is full");
-  add_drafts_option(*verb, options->drafts);
+  add_cache_option(*verb, options->engine.cache);
+  add_drafts_option(*verb, options->engine.drafts);
   options->sampling.add_to(*verb);
   options->grounding.add_to(*verb);
   verb->footer(
@@ -228,7 +231,7 @@ void add_chat(CLI::App& app) {
       "  shenhong chat\n"
       "  shenhong chat --model models/mini --temperature 0.7 --seed 42");
   verb->callback([options] {
-    Engine engine(find_model(options->model), {.drafts = options->drafts});
+    Engine engine(find_model(options->model), options->engine);
     const std::unique_ptr<Graph> graph = options->grounding.open(engine);
     Chat(engine, graph.get(), *options).run();
   });

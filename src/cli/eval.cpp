@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "cli/cache_option.h"
 #include "cli/evaluate.h"
 #include "cli/model_option.h"
 #include "cli/verbs.h"
@@ -16,6 +17,7 @@ namespace {
 struct Options {
   std::string model, data, lines, split = "test", report;
   FactEvalOptions facts;
+  EngineOptions engine;
   int samples = 200;
   uint64_t seed = 1;
   int64_t windows = 400;
@@ -27,7 +29,8 @@ std::string percent(const Json& share) {
 }
 
 void eval_loss(const Options& options) {
-  const Json result = evaluate_loss(find_model(options.model), options.data, options.windows);
+  const Json result =
+      evaluate_loss(find_model(options.model), options.data, options.windows, options.engine.cache);
   if (options.json) {
     std::puts(dump_json(result).c_str());
     return;
@@ -46,7 +49,7 @@ void eval_poems(const Options& options) {
   SH_CHECK(options.lines.empty() || fs::exists(lines), kBadInput,
            "{}: no such file; --lines wants the poem_lines.idx that `shenhong data` wrote",
            lines.string());
-  const Json result = evaluate_poems(model, options.samples, lines, options.seed);
+  const Json result = evaluate_poems(model, options.samples, lines, options.seed, options.engine);
   if (options.json) {
     std::puts(dump_json(result).c_str());
     return;
@@ -60,7 +63,7 @@ void eval_poems(const Options& options) {
 
 void eval_facts(Options& options) {
   options.facts.split = options.split == "train" ? Split::kTrain : Split::kTest;
-  const Json result = evaluate_facts(find_model(options.model), options.facts);
+  const Json result = evaluate_facts(find_model(options.model), options.facts, options.engine);
   if (!options.report.empty()) write_file(options.report, facts_markdown(result));
   fmt::print("{}\n", options.json ? dump_json(result) : facts_markdown(result));
 }
@@ -120,6 +123,7 @@ void add_eval(CLI::App& app) {
   facts->add_option("--report", options->report, "write the tables to this Markdown file");
   for (CLI::App* suite : {loss, poems, facts}) {
     add_model_option(*suite, options->model);
+    add_cache_option(*suite, options->engine.cache);
     suite->add_flag("--json", options->json, "print one JSON object");
   }
   loss->callback([options] { eval_loss(*options); });

@@ -16,8 +16,8 @@
 namespace shenhong {
 
 Json evaluate_poems(const fs::path& model_directory, int samples, const fs::path& line_index,
-                    uint64_t seed) {
-  Engine engine(model_directory);
+                    uint64_t seed, const EngineOptions& engine_options) {
+  Engine engine(model_directory, engine_options);
   PoemEvalOptions options;
   options.samples = samples;
   options.seed = seed;
@@ -41,8 +41,9 @@ Json evaluate_poems(const fs::path& model_directory, int samples, const fs::path
   return result;
 }
 
-Json evaluate_facts(const fs::path& model_directory, FactEvalOptions options) {
-  Engine engine(model_directory);
+Json evaluate_facts(const fs::path& model_directory, FactEvalOptions options,
+                    const EngineOptions& engine_options) {
+  Engine engine(model_directory, engine_options);
   options.scratch = fs::temp_directory_path() / fmt::format("shenhong-facts-{}", ::getpid());
   Progress progress("facts",
                     int64_t(options.seeds.size()) * kQuestionKinds * 2 * options.questions);
@@ -54,12 +55,15 @@ Json evaluate_facts(const fs::path& model_directory, FactEvalOptions options) {
 }
 
 std::vector<ValidationLoss> decoded_loss(const Weights& weights,
-                                         const std::vector<Windows>& sources, int64_t windows) {
+                                         const std::vector<Windows>& sources, int64_t windows,
+                                         CacheFormat cache) {
   Decoder decoder(weights);
-  PagePool pool(weights.config(),
-                cache_bytes(weights.config(), weights.config().max_position_embeddings));
+  const ModelConfig& config = weights.config();
+  PagePool pool(config,
+                cache_bytes(config, config.max_position_embeddings, /*drafts=*/false, cache),
+                /*drafts=*/false, cache);
   return validation_loss([&](const Batch& batch) { return score(decoder, pool, batch); },
-                         weights.config().num_nextn_predict_layers, sources, windows);
+                         config.num_nextn_predict_layers, sources, windows);
 }
 
 namespace {
@@ -107,10 +111,11 @@ std::vector<Windows> prepared_windows(const ModelConfig& config, const fs::path&
   return sources;
 }
 
-Json evaluate_loss(const fs::path& model, const fs::path& prepared, int64_t windows) {
+Json evaluate_loss(const fs::path& model, const fs::path& prepared, int64_t windows,
+                   CacheFormat cache) {
   const std::unique_ptr<Weights> weights = load_weights(model);
   return summed_loss(decoded_loss(
-      *weights, prepared_windows(weights->config(), model, prepared, "valid"), windows));
+      *weights, prepared_windows(weights->config(), model, prepared, "valid"), windows, cache));
 }
 
 Json summed_loss(const std::vector<ValidationLoss>& losses) {

@@ -8,6 +8,7 @@
 #include <iterator>
 #include <memory>
 
+#include "cli/cache_option.h"
 #include "cli/drafts_option.h"
 #include "cli/grounding_options.h"
 #include "cli/model_option.h"
@@ -21,7 +22,8 @@ namespace {
 struct Options {
   std::string model, prompt, system;
   bool raw = false, json = false;
-  int max_tokens = 0, drafts = kAutoDrafts;
+  int max_tokens = 0;
+  EngineOptions engine = {.drafts = kAutoDrafts};
   std::vector<std::string> stop;
   SamplingOptions sampling;
   GroundingFlags grounding;
@@ -59,7 +61,7 @@ void print_json(const GroundedAnswer& result, uint64_t seed, Graph* graph, Groun
 }
 
 void generate(const Options& options) {
-  Engine engine(find_model(options.model), {.drafts = options.drafts});
+  Engine engine(find_model(options.model), options.engine);
   const std::unique_ptr<Graph> graph = options.raw ? nullptr : options.grounding.open(engine);
   const GroundingOptions grounding = options.grounding.options();
   GenerateRequest request;
@@ -103,7 +105,8 @@ void add_generate(CLI::App& app) {
   verb->add_option("--stop", options->stop, "end before this text; may be given several times")
       ->allow_extra_args(false);
   verb->add_flag("--json", options->json, "print one JSON object at the end instead of streaming");
-  add_drafts_option(*verb, options->drafts);
+  add_cache_option(*verb, options->engine.cache);
+  add_drafts_option(*verb, options->engine.drafts);
   options->sampling.add_to(*verb);
   options->grounding.add_to(*verb);
   verb->footer(

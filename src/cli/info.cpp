@@ -14,6 +14,21 @@
 namespace shenhong {
 namespace {
 
+// Per number format of the cache, what a token takes, what per-head keys and values would take, and
+// how many tokens serve's memory holds.
+Json cache_table(const ModelConfig& config) {
+  Json table = Json::object();
+  for (const std::string_view name : kCacheFormatNames) {
+    const CacheFormat format = *cache_format_named(name);
+    if (!can_keep(config, format)) continue;
+    const int64_t bytes = kv_bytes_per_token(config, /*drafts=*/false, format);
+    table[std::string(name)] = {{"bytes_per_token", bytes},
+                                {"mha_bytes_per_token", mha_kv_bytes_per_token(config, format)},
+                                {"tokens", EngineOptions().cache_bytes / bytes}};
+  }
+  return table;
+}
+
 void print_info(const fs::path& model, bool as_json) {
   const ModelConfig config = read_model_config(model);
   const ModelCost cost = cost_of(config);
@@ -21,9 +36,7 @@ void print_info(const fs::path& model, bool as_json) {
   const Json json = {
       {"parameters_total", cost.parameters_total},
       {"parameters_active", cost.parameters_active},
-      {"kv_bytes_per_token", kv_bytes_per_token(config)},
-      {"mha_kv_bytes_per_token", mha_kv_bytes_per_token(config)},
-      {"cache_tokens", EngineOptions().cache_bytes / kv_bytes_per_token(config)},
+      {"cache", cache_table(config)},
       {"weight_bytes", int64_t(stored.all)},
       {"weight_bytes_per_token", int64_t(stored.per_token)},
       {"forward_flop_per_token", forward_flop_per_token(config, config.max_position_embeddings)},
@@ -66,12 +79,15 @@ void print_info(const fs::path& model, bool as_json) {
   if (kv_heads == 0)
     row("training",
         fmt::format("{:.1f} MFLOP per token", double(json["training_flop_per_token"]) / 1e6));
-  row(kv_heads == 0 ? "latent cache" : fmt::format("cache of {} heads", kv_heads).c_str(),
-      fmt::format("{} bytes per token; per-head keys and values would take {}",
-                  json["kv_bytes_per_token"].get<int64_t>(),
-                  json["mha_kv_bytes_per_token"].get<int64_t>()));
-  row("", fmt::format("{} MiB, as serve takes for all answers together, hold {} tokens",
-                      EngineOptions().cache_bytes >> 20, json["cache_tokens"].get<int64_t>()));
+  std::string name = kv_heads == 0 ? "latent cache" : fmt::format("cache of {} heads", kv_heads);
+  for (const auto& [format, cache] : json["cache"].items()) {
+    row(name.c_str(),
+        fmt::format("{:4}  {} bytes per token (per-head keys and values: {}); {} MiB hold {} tokens",
+                    format, cache["bytes_per_token"].get<int64_t>(),
+                    cache["mha_bytes_per_token"].get<int64_t>(), EngineOptions().cache_bytes >> 20,
+                    cache["tokens"].get<int64_t>()));
+    name.clear();
+  }
 }
 
 }  // namespace

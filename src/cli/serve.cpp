@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "cli/cache_option.h"
 #include "cli/drafts_option.h"
 #include "cli/grounding_options.h"
 #include "cli/model_option.h"
@@ -55,6 +56,7 @@ void run(Options& options) {
       const Json ready = {{"url", url},
                           {"api", url + "v1"},
                           {"pid", ::getpid()},
+                          {"cache", cache_format_name(engine.cache_format())},
                           {"cache_tokens", engine.cache_tokens()}};
       std::puts(dump_json(ready).c_str());
     } else {
@@ -98,6 +100,7 @@ void add_serve(CLI::App& app) {
                    "memory for what the answers together have read, MiB; taken as it is needed")
       ->check(CLI::Range(int64_t(1), int64_t(1) << 24))
       ->capture_default_str();
+  add_cache_option(*verb, options->serve.engine.cache);
   verb->add_option("--queue", service.max_waiting, "requests that may wait for their turn")
       ->check(CLI::Range(0, 100000))
       ->capture_default_str();

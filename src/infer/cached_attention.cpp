@@ -58,7 +58,7 @@ void CachedAttention::place(const CachedRows& rows, int row, const Rope<float>& 
     if (queries) rope.rotate(q + config_.qk_nope_head_dim, H, Dqk, position);
     rope.rotate(kv + Rkv, 1, R, position);
     const int page = sequence.pages()[size_t(position / kPageTokens)];
-    std::copy_n(kv, R, sequence.pool().rows(page, layer) + int64_t(position % kPageTokens) * R);
+    sequence.pool().write(page, layer, position % kPageTokens, kv);
   }
 }
 

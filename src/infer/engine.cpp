@@ -22,7 +22,7 @@ Engine::Engine(const fs::path& model, const EngineOptions& options)
       tokenizer_(load_tokenizer(model)),
       chat_template_(load_chat_template(model)),
       generation_(read_generation_config(model, weights_->config())),
-      pool_(weights_->config(), options.cache_bytes, weights_->mtp.has_value()),
+      pool_(weights_->config(), options.cache_bytes, weights_->mtp.has_value(), options.cache),
       rules_{tokenizer_, generation_.end_tokens, look_up_tokens_,
              int(std::min<int64_t>(config().max_position_embeddings, pool_.tokens())),
              options.drafts},
@@ -56,9 +56,8 @@ void Engine::check_prompt(const std::vector<int>& prompt) const {
            "the prompt has {} tokens, but the context of this model holds {} with the answer; "
            "shorten it or {}",
            prompt.size(), context_tokens(),
-           context_tokens() < config().max_position_embeddings
-               ? "give the latent cache more memory (--cache-mib)"
-               : "start a new conversation");
+           cache_limits_context() ? "give the latent cache more memory (--cache-mib)"
+                                  : "start a new conversation");
   for (const int id : prompt)
     SH_CHECK(id >= 0 && id < config().vocab_size, kUsage,
              "the prompt holds token {}: want ids from 0 to {}", id, config().vocab_size - 1);

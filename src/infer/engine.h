@@ -23,6 +23,7 @@ namespace shenhong {
 
 struct EngineOptions {
   int64_t cache_bytes = int64_t(1) << 30;  // of the latent caches of all answers together
+  CacheFormat cache = CacheFormat::kF16;
   // Tokens drafted ahead: a number, or kAutoDrafts, with which a model without a prediction module
   // drafts none.
   int drafts = 0;
@@ -58,7 +59,9 @@ class Engine {
   const std::string& name() const { return name_; }  // the directory's or the file's
   // Of a prompt and its answer: the model's context, or what the cache holds if that is less.
   int context_tokens() const { return rules_.context_tokens; }
+  bool cache_limits_context() const { return context_tokens() < config().max_position_embeddings; }
   int64_t cache_tokens() const { return pool_.tokens(); }  // of all answers together
+  CacheFormat cache_format() const { return pool_.row().format; }
 
   // The ids of a conversation that asks for the assistant's next turn.
   std::vector<int> chat_prompt(const std::vector<Message>& messages) const;

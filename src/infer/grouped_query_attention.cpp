@@ -54,7 +54,7 @@ void GroupedQueryAttention::place(const Segment& segment, int row, const Rope<fl
     rope.rotate(q_.data() + int64_t(row + i) * H_ * Dh_, H_, Dh_, position);
     rope.rotate(kv, G_, Dh_, position);
     const int page = sequence.pages()[size_t(position / kPageTokens)];
-    std::copy_n(kv, R, sequence.pool().rows(page, layer) + int64_t(position % kPageTokens) * R);
+    sequence.pool().write(page, layer, position % kPageTokens, kv);
   }
 }
 
@@ -75,22 +75,23 @@ void GroupedQueryAttention::add_tiles(const Segment& segment, int row, int layer
 
 void GroupedQueryAttention::attend(const Tile& tile) const {
   const auto gemm = kernels<float>().gemm;
-  const int64_t R = 2 * G_ * Dh_;
   const int keys = tile.keys();
   // Of a prompt a few rows would be rounded otherwise than many.
   const int computed = tile.step > 0 ? std::max(tile.rows, kFewRows + 1) : tile.rows;
-  thread_local Buffer<float> p;
+  thread_local Buffer<float> p, scratch;
   p.resize(int64_t(computed) * keys);
   const auto each_page = [&](int head, const auto& run) {
     for (int first = 0; first < keys; first += kPageTokens) {
       const int page = tile.sequence->pages()[size_t(first / kPageTokens)];
-      run(tile.sequence->pool().rows(page, tile.layer) + int64_t(head) * Dh_, first,
-          std::min(kPageTokens, keys - first));
+      const int count = std::min(kPageTokens, keys - first);
+      run(tile.sequence->pool().read(page, tile.layer, 0, count, head * Dh_, (head + 1) * Dh_,
+                                     scratch),
+          first, count);
     }
   };
-  each_page(tile.kv_head, [&](const float* k, int first, int count) {
-    gemm(
-        {Layout::kNT, computed, count, Dh_, tile.q, tile.ldq, k, R, p.data() + first, keys, false});
+  each_page(tile.kv_head, [&](FloatRows k, int first, int count) {
+    gemm({Layout::kNT, computed, count, Dh_, tile.q, tile.ldq, k.data, k.stride, p.data() + first,
+          keys, false});
   });
   for (int r = 0; r < tile.rows; ++r) {
     float* row = p.data() + int64_t(r) * keys;
@@ -98,9 +99,9 @@ void GroupedQueryAttention::attend(const Tile& tile) const {
     kernels<float>().softmax(row, scale_, seen);
     std::fill(row + seen, row + keys, 0.0f);
   }
-  each_page(G_ + tile.kv_head, [&](const float* v, int first, int count) {
-    gemm({Layout::kNN, tile.rows, Dh_, count, p.data() + first, keys, v, R, tile.o, tile.ldo,
-          first > 0});
+  each_page(G_ + tile.kv_head, [&](FloatRows v, int first, int count) {
+    gemm({Layout::kNN, tile.rows, Dh_, count, p.data() + first, keys, v.data, v.stride, tile.o,
+          tile.ldo, first > 0});
   });
 }
 

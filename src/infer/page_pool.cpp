@@ -5,15 +5,29 @@
 #include <utility>
 
 #include "core/error.h"
+#include "kernels/kernels.h"
 #include "model/cost.h"
 
 namespace shenhong {
+namespace {
 
-PagePool::PagePool(const ModelConfig& config, int64_t bytes, bool drafts)
+CacheRow row_of(const ModelConfig& config, CacheFormat format) {
+  const int exact = config.grouped_query.on() ? kv_row_size(config) : config.qk_rope_head_dim;
+  return {format, kv_row_size(config) - exact, exact};
+}
+
+}  // namespace
+
+PagePool::PagePool(const ModelConfig& config, int64_t bytes, bool drafts, CacheFormat format)
     : layers_(config.num_hidden_layers + int(drafts)),
-      row_size_(kv_row_size(config)),
-      stream_size_(drafts ? config.hidden_size : 0) {
-  const int64_t page_bytes = kv_bytes_per_token(config, drafts) * kPageTokens;
+      stream_size_(drafts ? config.hidden_size : 0),
+      row_(row_of(config, format)),
+      token_bytes_(kv_bytes_per_token(config, drafts, format)) {
+  SH_CHECK(can_keep(config, format), kUsage,
+           "a cache in {}: this model keeps keys that carry their rotation, which {} would blur, "
+           "and no latents; take f16 or f32",
+           cache_format_name(format), cache_format_name(format));
+  const int64_t page_bytes = token_bytes_ * kPageTokens;
   const int64_t pages = bytes / page_bytes;
   SH_CHECK(pages >= 1, kUsage,
            "a cache of {} bytes: a page of {} tokens of this model takes {}; give it more", bytes,
@@ -21,13 +35,28 @@ PagePool::PagePool(const ModelConfig& config, int64_t bytes, bool drafts)
   SH_CHECK(pages <= INT32_MAX, kUsage, "a cache of {} bytes has more pages than can be counted",
            bytes);
   try {
-    values_.resize(pages * page_bytes / int64_t(sizeof(float)));
+    bytes_.resize(pages * page_bytes);
   } catch (const std::bad_alloc&) {
     fail(Exit::kResources, "a cache of {} bytes: there is not so much memory; take a smaller one",
          bytes);
   }
   info_.resize(size_t(pages));
   for (int page = int(pages) - 1; page >= 0; --page) free_.push_back(page);
+}
+
+void PagePool::write(int page, int layer, int place, const float* numbers) {
+  kernels<float>().write_cache_row(row_, numbers,
+                                   bytes_.data() + offset(page, layer) + place * row_.bytes());
+}
+
+FloatRows PagePool::read(int page, int layer, int place, int count, int begin, int end,
+                         Buffer<float>& scratch) const {
+  const uint8_t* rows = bytes_.data() + offset(page, layer) + place * row_.bytes();
+  if (row_.format == CacheFormat::kF32)
+    return {reinterpret_cast<const float*>(rows) + begin, row_.size()};
+  scratch.resize(int64_t(kPageTokens) * (end - begin));
+  kernels<float>().read_cache_rows(row_, rows, count, begin, end, scratch.data());
+  return {scratch.data(), end - begin};
 }
 
 size_t PagePool::Hash::operator()(const Prefix& prefix) const {
@@ -103,18 +132,22 @@ int PagePool::publish(int page, std::optional<int> before, std::span<const int> 
   return page;
 }
 
-int64_t cache_bytes(const ModelConfig& config, int64_t tokens, bool drafts) {
+int64_t cache_bytes(const ModelConfig& config, int64_t tokens, bool drafts, CacheFormat format) {
   return (tokens + kPageTokens - 1) / kPageTokens * kPageTokens *
-         kv_bytes_per_token(config, drafts);
+         kv_bytes_per_token(config, drafts, format);
 }
 
-int64_t kv_bytes_per_token(const ModelConfig& config, bool drafts) {
-  const int64_t module = config.kv_lora_rank + config.qk_rope_head_dim + config.hidden_size;
-  return int64_t(sizeof(float)) * (cost_of(config).kv_numbers_per_token + (drafts ? module : 0));
+int64_t kv_bytes_per_token(const ModelConfig& config, bool drafts, CacheFormat format) {
+  const int64_t stream = drafts ? int64_t(sizeof(float)) * config.hidden_size : 0;
+  return (config.num_hidden_layers + int(drafts)) * row_of(config, format).bytes() + stream;
 }
 
-int64_t mha_kv_bytes_per_token(const ModelConfig& config) {
-  return int64_t(sizeof(float)) * cost_of(config).mha_kv_numbers_per_token;
+int64_t mha_kv_bytes_per_token(const ModelConfig& config, CacheFormat format) {
+  return (format == CacheFormat::kF32 ? 4 : 2) * cost_of(config).mha_kv_numbers_per_token;
+}
+
+bool can_keep(const ModelConfig& config, CacheFormat format) {
+  return format != CacheFormat::kInt8 || !config.grouped_query.on();
 }
 
 }  // namespace shenhong

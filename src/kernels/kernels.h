@@ -12,6 +12,7 @@
 #include <span>
 #include <string_view>
 
+#include "kernels/cache_rows.h"
 #include "kernels/panels.h"
 
 namespace shenhong {
@@ -98,6 +99,11 @@ struct Kernels {
   // to nearest, ties to even.
   void (*quantize_rows)(const float* x, int64_t ldx, int M, int K, int8_t* q, float* scale,
                         int32_t* sum) noexcept;
+
+  // The decoding cache's rows, the same bits in every table. See cache_rows.h.
+  void (*write_cache_row)(const CacheRow& row, const float* x, uint8_t* out) noexcept;
+  void (*read_cache_rows)(const CacheRow& row, const uint8_t* rows, int count, int begin, int end,
+                          float* out) noexcept;
 };
 
 // The table in use: the best this machine runs, or the one SHENHONG_KERNELS names.

@@ -180,6 +180,8 @@ const Kernels<Real>& scalar_kernels() {
       .adamw = adamw<Real>,
       .panel_product = panel_product_scalar,
       .quantize_rows = quantize_rows_scalar,
+      .write_cache_row = write_cache_row_scalar,
+      .read_cache_rows = read_cache_rows_scalar,
   };
   return table;
 }

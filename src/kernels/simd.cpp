@@ -21,6 +21,7 @@ const Kernels<float>* table() { return nullptr; }
 }  // namespace shenhong::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 #else
+#include "kernels/cache_rows-inl.h"
 #include "kernels/gemm-inl.h"
 #include "kernels/panels_simd-inl.h"
 #include "kernels/vector-inl.h"
@@ -51,6 +52,8 @@ const Kernels<float>* table() {
       .adamw = adamw,
       .panel_product = panel_product,
       .quantize_rows = quantize_rows,
+      .write_cache_row = write_cache_row,
+      .read_cache_rows = read_cache_rows,
   };
   return &entries;
 }

@@ -64,7 +64,6 @@ ModelCost cost_of(const ModelConfig& c) {
       P * (module + feed_forward_weights(c, true, false) + vectors(c, true) + 3 * D);
   cost.parameters_active_mtp =
       cost.parameters_active + P * (module + feed_forward_weights(c, true, true) + V * D);
-  cost.kv_numbers_per_token = L * kv_row_size(c);
   cost.mha_kv_numbers_per_token = L * c.num_attention_heads * (c.qk_head_dim() + c.v_head_dim);
   return cost;
 }

@@ -16,8 +16,8 @@ struct ModelCost {
   // module.
   int64_t parameters_active = 0;
   int64_t parameters_active_mtp = 0;  // the same with the modules and the head once more for each
-  int64_t kv_numbers_per_token = 0;   // what the cache holds, over all layers
-  int64_t mha_kv_numbers_per_token = 0;  // what per-head keys and values would take
+  // What per-head keys and values of a token would take in a cache, over all layers.
+  int64_t mha_kv_numbers_per_token = 0;
 };
 
 ModelCost cost_of(const ModelConfig& config);

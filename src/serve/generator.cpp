@@ -6,6 +6,7 @@ Generator generator_of(Engine& engine, Graph* graph, const GroundingOptions& gro
   Generator generator;
   generator.name = engine.name();
   generator.context_tokens = engine.context_tokens();
+  generator.cache_limits_context = engine.cache_limits_context();
   generator.vocab_size = engine.tokenizer().vocab_size();
   generator.default_sampling = engine.default_sampling();
   generator.chat_prompt = [&](const auto& messages) { return engine.chat_prompt(messages); };

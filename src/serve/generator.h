@@ -20,6 +20,7 @@ struct GroundedReply : GenerateResult {
 struct Generator {
   std::string name;
   int context_tokens = 0, vocab_size = 0;
+  bool cache_limits_context = false;  // the model itself could read more
   SamplingConfig default_sampling;
 
   // From any thread.

@@ -87,11 +87,14 @@ void OpenAiService::check_model(const std::string& name) const {
 void OpenAiService::check_room(AnswerKind kind, const std::vector<int>& prompt,
                                const AnswerOptions& options) const {
   const int64_t length = int64_t(prompt.size()), context = generator_.context_tokens;
+  const std::string remedy = generator_.cache_limits_context
+                                 ? "; the server's cache holds no more (shenhong serve --cache-mib)"
+                                 : "";
   if (length >= context) {
     ApiError error(400, "context_length_exceeded",
                    fmt::format("prompt: {} tokens, but this model's context is {} tokens, the "
-                               "answer included; shorten it or start a new chat",
-                               length, context),
+                               "answer included; shorten it or start a new chat{}",
+                               length, context, remedy),
                    kind == AnswerKind::kChat ? "messages" : "prompt");
     error.numbers = {{"n_prompt_tokens", length}, {"n_ctx", context}};
     throw error;
@@ -100,8 +103,8 @@ void OpenAiService::check_room(AnswerKind kind, const std::vector<int>& prompt,
     throw ApiError(
         400, "context_length_exceeded",
         fmt::format("max_tokens = {}: with the prompt's {} tokens more than this model's "
-                    "context of {}; ask for at most {}, or leave it out",
-                    *options.max_tokens, length, context, context - length),
+                    "context of {}; ask for at most {}, or leave it out{}",
+                    *options.max_tokens, length, context, context - length, remedy),
         "max_tokens");
   }
   for (const int id : prompt) {

@@ -3,6 +3,7 @@
 
 #include <chrono>
 
+#include "cli/cache_option.h"
 #include "cli/drafts_option.h"
 #include "cli/model_option.h"
 #include "cli/sampling_options.h"
@@ -50,6 +51,20 @@ TEST(DraftsOption, is_a_number_auto_or_off) {
   EXPECT_EQ(parsed({"--drafts=off"}), 0);
   EXPECT_EQ(parsed({"--drafts=3"}), 3);
   EXPECT_THROW(parsed({"--drafts=many"}), CLI::ValidationError);
+}
+
+TEST(CacheOption, is_the_name_of_a_format) {
+  const auto parsed = [](std::vector<std::string> arguments) {
+    CLI::App app;
+    CacheFormat format = CacheFormat::kF16;
+    add_cache_option(app, format);
+    app.parse(std::move(arguments));
+    return format;
+  };
+  EXPECT_EQ(parsed({}), CacheFormat::kF16);
+  EXPECT_EQ(parsed({"--cache=int8"}), CacheFormat::kInt8);
+  EXPECT_EQ(parsed({"--cache=f32"}), CacheFormat::kF32);
+  EXPECT_THROW(parsed({"--cache=fp8"}), CLI::ValidationError);
 }
 
 // Runs in an empty directory of its own: ./models is looked up from there.

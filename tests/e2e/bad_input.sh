@@ -36,6 +36,8 @@ expect 2 "precision = 'fp4': known are f32, bf16, fp8, nvfp4, mxfp4, int8, mix" 
 printf '[data\n' >broken.toml
 expect 3 "broken.toml:1" "$shenhong" train broken.toml
 expect 3 "no such model directory" "$shenhong" generate --model nowhere 你好
+expect 2 "fp8: want f32, f16, int8" "$shenhong" generate --model "$model" --cache fp8 你好
+expect 2 "a cache in int8: this model keeps keys that carry their rotation" "$shenhong" bench decode --model "$source/tests/golden/llama/grouped" --cache int8 --prompt 4 --tokens 4
 expect 2 "the prompt is empty" "$shenhong" generate --model "$model" ""
 expect 2 "context" "$shenhong" generate --model "$model" "$(printf '明月%.0s' {1..2000})"
 expect 2 "--temperatur" "$shenhong" generate --model "$model" --temperatur 1 你好

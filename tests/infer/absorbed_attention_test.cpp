@@ -20,8 +20,9 @@ Buffer<float> random_buffer(int64_t size, uint64_t stream, double scale = 1) {
 
 // The last C of T tokens with random queries and cache, in either form.
 struct Case {
-  Case(const ModelConfig& config, int C, int T)
-      : a(config), pool(one_layer(config), cache_bytes(one_layer(config), T)) {
+  Case(const ModelConfig& config, int C, int T, CacheFormat format = CacheFormat::kF32)
+      : a(config),
+        pool(one_layer(config), cache_bytes(one_layer(config), T, false, format), false, format) {
     q = random_buffer(int64_t(C + kQueryPadding) * a.H * (a.Dn + a.Dr), 1);
     rows = random_buffer(int64_t(T) * (a.Rkv + a.Dr), 2);
     kv_b = random_buffer(int64_t(a.H) * (a.Dn + a.Dv) * a.Rkv, 3, 1 / std::sqrt(double(a.Rkv)));
@@ -50,14 +51,23 @@ struct Case {
   Buffer<float> run(AttentionForm form) {
     const int R = a.Rkv + a.Dr;
     for (int t = 0; t < a.T; ++t)
-      std::copy_n(rows.data() + int64_t(t) * R, R,
-                  pool.rows(pages[size_t(t / kPageTokens)], 0) + int64_t(t % kPageTokens) * R);
+      pool.write(pages[size_t(t / kPageTokens)], 0, t % kPageTokens, rows.data() + int64_t(t) * R);
     Buffer<float> o(int64_t(a.C) * a.H * a.Dv);
     std::fill(o.begin(), o.end(), std::nanf(""));
     a.o = o.data();
     a.form = form;
     attend({&a, 1});
     return o;
+  }
+  // The rows as the cache holds them.
+  void round_rows() {
+    const CacheRow& row = pool.row();
+    Buffer<uint8_t> bytes(row.bytes());
+    for (int t = 0; t < a.T; ++t) {
+      float* numbers = rows.data() + int64_t(t) * row.size();
+      write_cache_row_scalar(row, numbers, bytes.data());
+      read_cache_rows_scalar(row, bytes.data(), 1, 0, row.size(), numbers);
+    }
   }
   Attention a;
   PagePool pool;
@@ -131,12 +141,30 @@ ModelConfig v3_heads() {
   return c;
 }
 
+constexpr CacheFormat kFormats[] = {CacheFormat::kF32, CacheFormat::kF16, CacheFormat::kInt8};
+
+// Over the numbers that the cache holds; but for these nothing is rounded otherwise.
 TEST(AbsorbedAttention, both_forms_are_the_definition) {
-  for (const int C : {1, 3, 64, 70}) {
-    Case c(odd_config(), C, 70);
-    const Buffer<double> wanted = definition(c);
-    EXPECT_LE(relative_gap(c.run(AttentionForm::kAbsorbed), wanted), 1e-5) << C;
-    EXPECT_LE(relative_gap(c.run(AttentionForm::kExpanded), wanted), 1e-5) << C;
+  for (const CacheFormat format : kFormats)
+    for (const int C : {1, 3, 64, 70}) {
+      Case c(odd_config(), C, 70, format);
+      c.round_rows();
+      const Buffer<double> wanted = definition(c);
+      EXPECT_LE(relative_gap(c.run(AttentionForm::kAbsorbed), wanted), 1e-5) << C;
+      EXPECT_LE(relative_gap(c.run(AttentionForm::kExpanded), wanted), 1e-5) << C;
+    }
+}
+
+// What the formats cost, at published head sizes and a cache of ordinary numbers.
+TEST(AbsorbedAttention, a_cache_in_fewer_bits_is_near_the_one_in_floats) {
+  for (const auto form : {AttentionForm::kAbsorbed, AttentionForm::kExpanded}) {
+    const Buffer<float> wanted = Case(v3_heads(), 4, 200).run(form);
+    const auto gap = [&](CacheFormat format) {
+      return relative_gap(Case(v3_heads(), 4, 200, format).run(form), wanted);
+    };
+    EXPECT_LE(gap(CacheFormat::kF16), 2e-3);
+    EXPECT_LE(gap(CacheFormat::kInt8), 3e-2);
+    EXPECT_GT(gap(CacheFormat::kInt8), gap(CacheFormat::kF16));
   }
 }
 
@@ -167,37 +195,41 @@ TEST(AbsorbedAttention, a_token_sees_nothing_after_it) {
 
 TEST(AbsorbedAttention, one_thread_and_three_give_the_same_bits) {
   const int threads = thread_count();
-  for (const auto form : {AttentionForm::kAbsorbed, AttentionForm::kExpanded}) {
-    Case c(v3_heads(), 5, 64);
-    set_thread_count(1);
-    const Buffer<float> one = c.run(form);
-    set_thread_count(3);
-    const Buffer<float> three = c.run(form);
-    EXPECT_TRUE(std::equal(one.begin(), one.end(), three.begin()));
-  }
+  for (const CacheFormat format : kFormats)
+    for (const int C : {1, 5})
+      for (const auto form : {AttentionForm::kAbsorbed, AttentionForm::kExpanded}) {
+        Case c(v3_heads(), C, 300, format);
+        set_thread_count(1);
+        const Buffer<float> one = c.run(form);
+        set_thread_count(3);
+        const Buffer<float> three = c.run(form);
+        EXPECT_TRUE(std::equal(one.begin(), one.end(), three.begin()));
+      }
   set_thread_count(threads);
 }
 
 // A query's result depends on nothing but itself and what it sees.
 TEST(AbsorbedAttention, alone_and_among_others_a_query_gets_the_same_bits) {
-  for (const ModelConfig& config : {odd_config(), v3_heads()}) {
-    for (const auto form : {AttentionForm::kAbsorbed, AttentionForm::kExpanded}) {
-      Case c(config, 70, 100);
-      const Buffer<float> together = c.run(form);
-      const int64_t width = int64_t(c.a.H) * c.a.Dv;
-      const float* q = c.a.q;
-      for (const int C : {1, 2, 8, 9, 33}) {
-        c.a.C = C;
-        for (const int last : {C, 69, 70}) {
-          c.a.T = 30 + last;
-          c.a.q = q + int64_t(last - C) * c.a.H * (c.a.Dn + c.a.Dr);
-          const Buffer<float> alone = c.run(form);
-          EXPECT_TRUE(std::equal(alone.begin(), alone.end(), together.begin() + (last - C) * width))
-              << C << " " << last;
+  for (const CacheFormat format : kFormats)
+    for (const ModelConfig& config : {odd_config(), v3_heads()}) {
+      for (const auto form : {AttentionForm::kAbsorbed, AttentionForm::kExpanded}) {
+        Case c(config, 70, 200, format);
+        const Buffer<float> together = c.run(form);
+        const int64_t width = int64_t(c.a.H) * c.a.Dv;
+        const float* q = c.a.q;
+        for (const int C : {1, 2, 8, 9, 33}) {
+          c.a.C = C;
+          for (const int last : {C, 69, 70}) {
+            c.a.T = 130 + last;
+            c.a.q = q + int64_t(last - C) * c.a.H * (c.a.Dn + c.a.Dr);
+            const Buffer<float> alone = c.run(form);
+            EXPECT_TRUE(
+                std::equal(alone.begin(), alone.end(), together.begin() + (last - C) * width))
+                << C << " " << last;
+          }
         }
       }
     }
-  }
 }
 
 }  // namespace

@@ -15,16 +15,25 @@ namespace shenhong {
 namespace {
 
 constexpr int kTokens = 60;
+constexpr double kF16Tolerance = 1e-3, kInt8Tolerance = 2e-2;
 
-PagePool pool_of(const ModelConfig& config) {
-  return PagePool(config, cache_bytes(config, config.max_position_embeddings));
+PagePool pool_of(const ModelConfig& config, CacheFormat format = CacheFormat::kF32) {
+  return PagePool(config, cache_bytes(config, config.max_position_embeddings, false, format), false,
+                  format);
+}
+
+// Those that a model's rows can be kept in.
+std::vector<CacheFormat> formats_of(const ModelConfig& config) {
+  std::vector<CacheFormat> out{CacheFormat::kF32, CacheFormat::kF16};
+  if (can_keep(config, CacheFormat::kInt8)) out.push_back(CacheFormat::kInt8);
+  return out;
 }
 
 // Reads `tokens`, the first `prompt` of them as a prompt, in steps of the given sizes, the last one
 // repeated; logits of every position.
 Buffer<float> read_in_steps(Decoder& decoder, const std::vector<int>& tokens, int prompt,
-                            const std::vector<int>& sizes) {
-  PagePool pool = pool_of(decoder.config());
+                            const std::vector<int>& sizes, CacheFormat format = CacheFormat::kF32) {
+  PagePool pool = pool_of(decoder.config(), format);
   Sequence sequence(pool, {tokens.begin(), tokens.begin() + prompt});
   sequence.append(std::span(tokens).subspan(size_t(prompt)));
   std::vector<float> all;
@@ -104,11 +113,47 @@ TEST_P(EveryForm, however_it_is_cut_a_sequence_gives_the_same_bits) {
   const auto weights = random_weights(GetParam().config, 14);
   const std::vector<int> tokens = random_tokens(kTokens, weights->config().vocab_size, 8);
   Decoder decoder(*weights);
-  for (const int prompt : {1, 20, 32, 41, kTokens}) {
+  for (const CacheFormat format : formats_of(weights->config()))
+    for (const int prompt : {1, 20, 32, 41, kTokens}) {
+      const Buffer<float> wanted = read_in_steps(decoder, tokens, prompt, {kTokens}, format);
+      for (const std::vector<int>& sizes : std::vector<std::vector<int>>{
+               {1}, {20, 1}, {20, 2}, {3}, {7, 20, 2, 16}, {9}, {31, 2, 31}, {32}, {33, 8}})
+        EXPECT_TRUE(same_bits(read_in_steps(decoder, tokens, prompt, sizes, format), wanted))
+            << cache_format_name(format) << " " << prompt;
+    }
+}
+
+// Of all logits together: a token for which two experts are nearly equal may go to the other one.
+double relative_error(const Buffer<float>& got, const Buffer<float>& wanted) {
+  EXPECT_EQ(got.size(), wanted.size());
+  double error = 0, norm = 0;
+  for (int64_t i = 0; i < got.size(); ++i) {
+    error += std::pow(double(got[i]) - double(wanted[i]), 2);
+    norm += std::pow(double(wanted[i]), 2);
+  }
+  return std::sqrt(error / norm);
+}
+
+// In both forms of attention.
+TEST_P(EveryForm, a_cache_in_fewer_bits_says_nearly_what_one_in_floats_says) {
+  const auto weights = random_weights(GetParam().config, 14);
+  const std::vector<int> tokens = random_tokens(kTokens, weights->config().vocab_size, 8);
+  Decoder decoder(*weights);
+  for (const int prompt : {1, 32, kTokens}) {
     const Buffer<float> wanted = read_in_steps(decoder, tokens, prompt, {kTokens});
-    for (const std::vector<int>& sizes : std::vector<std::vector<int>>{
-             {1}, {20, 1}, {20, 2}, {3}, {7, 20, 2, 16}, {9}, {31, 2, 31}, {32}, {33, 8}})
-      EXPECT_TRUE(same_bits(read_in_steps(decoder, tokens, prompt, sizes), wanted)) << prompt;
+    for (const CacheFormat format : formats_of(weights->config())) {
+      const double error =
+          relative_error(read_in_steps(decoder, tokens, prompt, {kTokens}, format), wanted);
+      RecordProperty(fmt::format("{}_{}", cache_format_name(format), prompt),
+                     std::to_string(error));
+      if (format == CacheFormat::kF32) {
+        EXPECT_EQ(error, 0);
+      } else {
+        EXPECT_GT(error, 0) << "the format is used";
+        EXPECT_LE(error, format == CacheFormat::kF16 ? kF16Tolerance : kInt8Tolerance)
+            << cache_format_name(format);
+      }
+    }
   }
 }
 
@@ -201,14 +246,18 @@ TEST(Decoder, one_thread_and_three_give_the_same_bits) {
   const auto model = random_model(wide_config(), 3);
   const std::vector<int> tokens = random_tokens(20, model->config().vocab_size, 8);
   const int threads = thread_count();
+  CacheFormat format = CacheFormat::kF32;
   const auto run = [&](int n, int prompt, const std::vector<int>& sizes) {
     set_thread_count(n);
     const Weights weights(*model, NumberFormat::kF32);
     Decoder decoder(weights);
-    return read_in_steps(decoder, tokens, prompt, sizes);
+    return read_in_steps(decoder, tokens, prompt, sizes, format);
   };
-  EXPECT_TRUE(same_bits(run(1, 20, {20}), run(3, 20, {20})));
-  EXPECT_TRUE(same_bits(run(1, 1, {1}), run(3, 1, {1})));
+  for (const CacheFormat each : formats_of(model->config())) {
+    format = each;
+    EXPECT_TRUE(same_bits(run(1, 20, {20}), run(3, 20, {20})));
+    EXPECT_TRUE(same_bits(run(1, 1, {1}), run(3, 1, {1})));
+  }
   set_thread_count(threads);
 }
 

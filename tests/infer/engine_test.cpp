@@ -200,6 +200,7 @@ TEST_F(DraftsTest, a_guide_writes_what_it_would_write_without) {
 TEST_F(DraftsTest, change_nothing_in_company) {
   Engine engine(directory_, {.cache_bytes = cache_bytes(read_config(directory_ / "config.json"),
                                                         256, /*drafts=*/true),
+                             .cache = CacheFormat::kF32,
                              .drafts = kAutoDrafts});
   std::vector<std::string> wanted, got(24);
   const auto ask = [&](uint64_t i, int drafts) {
@@ -244,7 +245,7 @@ TEST_F(EngineTest, the_same_seed_gives_the_same_answer) {
 }
 
 TEST_F(EngineTest, greedy_answers_are_those_of_the_training_forward) {
-  Engine engine(directory_);
+  Engine engine(directory_, {.cache = CacheFormat::kF32});
   GenerateRequest r = request(engine);
   r.sampling.temperature = 0;
   r.max_tokens = 12;
@@ -280,7 +281,8 @@ TEST_F(EngineTest, the_next_turn_reads_only_what_is_new) {
 
 TEST_F(EngineTest, answers_at_the_same_time_are_those_of_one_after_the_other) {
   Engine engine(directory_,
-                {.cache_bytes = cache_bytes(read_config(directory_ / "config.json"), 160)});
+                {.cache_bytes = cache_bytes(read_config(directory_ / "config.json"), 160),
+                 .cache = CacheFormat::kF32});
   std::vector<GenerateResult> wanted, got(12);
   std::vector<std::string> shown(got.size());
   for (uint64_t seed = 0; seed < got.size(); ++seed)
@@ -306,8 +308,10 @@ TEST_F(EngineTest, answers_at_the_same_time_are_those_of_one_after_the_other) {
 // The context is what the cache holds, where that is less than the model's.
 TEST_F(EngineTest, a_small_cache_shortens_the_context) {
   Engine engine(directory_,
-                {.cache_bytes = cache_bytes(read_config(directory_ / "config.json"), 32)});
+                {.cache_bytes = cache_bytes(read_config(directory_ / "config.json"), 32),
+                 .cache = CacheFormat::kF32});
   EXPECT_EQ(engine.cache_tokens(), 32);
+  EXPECT_TRUE(engine.cache_limits_context());
   EXPECT_EQ(engine.context_tokens(), 32);
   GenerateRequest r = request(engine);
   uint64_t seed = 0;
@@ -319,6 +323,18 @@ TEST_F(EngineTest, a_small_cache_shortens_the_context) {
   EXPECT_EQ(r.prompt.size() + result.tokens.size(), 32u);
   r.prompt.resize(32, 5);
   EXPECT_NE(error_of(engine, r).find("--cache-mib"), std::string::npos);
+}
+
+TEST_F(EngineTest, the_same_memory_holds_more_tokens_in_fewer_bits) {
+  const auto tokens = [&](CacheFormat format) {
+    Engine engine(directory_, {.cache_bytes = 1 << 20, .cache = format});
+    EXPECT_EQ(engine.cache_format(), format);
+    EXPECT_FALSE(engine.cache_limits_context());
+    return engine.cache_tokens();
+  };
+  const int64_t f32 = tokens(CacheFormat::kF32);
+  EXPECT_GE(tokens(CacheFormat::kF16), 2 * f32);
+  EXPECT_GT(tokens(CacheFormat::kInt8), tokens(CacheFormat::kF16));
 }
 
 TEST_F(EngineTest, an_answer_ends_at_max_tokens_or_when_the_context_is_full) {

@@ -43,16 +43,52 @@ TEST(PagePool, gives_each_page_once_and_then_none) {
   EXPECT_EQ(pool.take(), b);
 }
 
+// In every format, and with what the module keeps, which is float in all of them.
 TEST(PagePool, a_page_s_rows_are_its_own) {
-  PagePool pool = pool_of(3);
-  const int64_t size = int64_t(kPageTokens) * pool.row_size();
-  for (int page = 0; page < 3; ++page)
-    for (int layer = 0; layer < tiny_config().num_hidden_layers; ++layer)
-      std::fill_n(pool.rows(page, layer), size, float(10 * page + layer));
-  for (int page = 0; page < 3; ++page)
-    for (int layer = 0; layer < tiny_config().num_hidden_layers; ++layer)
-      for (int64_t i = 0; i < size; ++i)
-        ASSERT_EQ(pool.rows(page, layer)[i], float(10 * page + layer));
+  const ModelConfig config = tiny_config();
+  for (const CacheFormat format : {CacheFormat::kF32, CacheFormat::kF16, CacheFormat::kInt8}) {
+    PagePool pool(config, cache_bytes(config, 3 * kPageTokens, true, format), true, format);
+    ASSERT_EQ(pool.pages(), 3);
+    const int size = pool.row().size();
+    const auto value = [](int page, int layer, int place) {
+      return float(200 * page + 40 * layer + place);  // exact in f16
+    };
+    const auto each = [&](const auto& run) {
+      for (int page = 0; page < 3; ++page)
+        for (int layer = 0; layer <= config.num_hidden_layers; ++layer)
+          for (int place = 0; place < kPageTokens; ++place) run(page, layer, place);
+    };
+    each([&](int page, int layer, int place) {
+      const std::vector<float> row(size_t(size), value(page, layer, place));
+      pool.write(page, layer, place, row.data());
+      std::fill_n(pool.stream(page, place), config.hidden_size, value(page, 9, place));
+    });
+    Buffer<float> scratch;
+    each([&](int page, int layer, int place) {
+      const FloatRows rows = pool.read(page, layer, place, 1, 0, size, scratch);
+      for (int i = 0; i < size; ++i)
+        ASSERT_NEAR(rows.data[i], value(page, layer, place), 1e-4)
+            << cache_format_name(format) << " " << page << " " << layer << " " << place;
+      for (int i = 0; i < config.hidden_size; ++i)
+        ASSERT_EQ(pool.stream(page, place)[i], value(page, 9, place));
+    });
+  }
+}
+
+TEST(PagePool, eight_bits_are_refused_where_keys_carry_their_rotation) {
+  const ModelConfig config = grouped_query_configs().front().config;
+  const auto make = [&](CacheFormat format) {
+    PagePool(config, cache_bytes(config, 64, false, format), false, format);
+  };
+  make(CacheFormat::kF16);
+  try {
+    make(CacheFormat::kInt8);
+    ADD_FAILURE();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), Exit::kUsage);
+    EXPECT_NE(std::string(e.what()).find("a cache in int8"), std::string::npos);
+    EXPECT_NE(std::string(e.what()).find("f16"), std::string::npos);
+  }
 }
 
 TEST(PagePool, memory_that_cannot_be_is_refused) {
@@ -67,7 +103,10 @@ TEST(PagePool, counts_what_it_keeps) {
   v3.kv_lora_rank = 512;
   v3.qk_rope_head_dim = 64;
   v3.qk_nope_head_dim = v3.v_head_dim = 128;
-  EXPECT_EQ(kv_bytes_per_token(v3), 2 * 70'272);  // the published figure is in 16 bits
+  EXPECT_EQ(kv_bytes_per_token(v3), 2 * 70'272);
+  EXPECT_EQ(kv_bytes_per_token(v3, false, CacheFormat::kF16), 70'272) << "the published figure";
+  EXPECT_EQ(kv_bytes_per_token(v3, false, CacheFormat::kInt8), 61 * 832);
+  EXPECT_EQ(mha_kv_bytes_per_token(v3, CacheFormat::kF16), mha_kv_bytes_per_token(v3) / 2);
   EXPECT_EQ(mha_kv_bytes_per_token(v3), int64_t(4) * 61 * 128 * (192 + 128));
   EXPECT_EQ(cache_bytes(v3, kPageTokens + 1), 2 * kPageTokens * kv_bytes_per_token(v3));
 }

@@ -87,6 +87,11 @@ int64_t bytes_of_pages(const ModelConfig& config, int pages) {
   return cache_bytes(config, int64_t(pages) * kPageTokens);
 }
 
+PagePool pool_of(const ModelConfig& config, int pages, bool drafts, CacheFormat format) {
+  return PagePool(config, cache_bytes(config, int64_t(pages) * kPageTokens, drafts, format), drafts,
+                  format);
+}
+
 // The answer without a scheduler: each time all that is pending in one step.
 std::unique_ptr<Recorder> alone(Decoder& decoder, PagePool& pool, const Ask& ask) {
   auto recorder = std::make_unique<Recorder>(pool, ask);
@@ -138,6 +143,7 @@ struct Setting {
   ModelConfig config;
   NumberFormat format;
   double share;  // of what the layers add: the more, the fewer drafts are right
+  CacheFormat cache = CacheFormat::kF32;
 };
 void PrintTo(const Setting& setting, std::ostream* out) { *out << setting.name; }
 
@@ -155,12 +161,11 @@ TEST_P(EveryFormat, an_answer_does_not_depend_on_who_else_is_there) {
     const std::vector<Ask> asks = random_asks(config, 24, seed);
     std::vector<std::unique_ptr<Recorder>> wanted;
     for (const Ask& ask : asks) {
-      PagePool fresh(config, bytes_of_pages(config, 16));
+      PagePool fresh = pool_of(config, 16, /*drafts=*/false, GetParam().cache);
       wanted.push_back(alone(decoder, fresh, ask));
     }
     for (const int pages : {400, 12}) {
-      PagePool pool(config, cache_bytes(config, int64_t(pages) * kPageTokens, /*drafts=*/true),
-                    /*drafts=*/true);
+      PagePool pool = pool_of(config, pages, /*drafts=*/true, GetParam().cache);
       Scheduler scheduler(decoder);
       std::vector<std::unique_ptr<Recorder>> got;
       for (uint64_t step = 0; got.size() < asks.size() || !scheduler.idle(); ++step) {
@@ -202,7 +207,11 @@ INSTANTIATE_TEST_SUITE_P(Scheduler, EveryFormat,
                          testing::Values(Setting{"f32", long_config(), NumberFormat::kF32, 0.03},
                                          Setting{"int8", block_config(), NumberFormat::kInt8, 0.03},
                                          Setting{"beyond", beyond_config(), NumberFormat::kF32,
-                                                 0.03}),
+                                                 0.03},
+                                         Setting{"f16_cache", block_config(), NumberFormat::kInt8,
+                                                 0.03, CacheFormat::kF16},
+                                         Setting{"int8_cache", long_config(), NumberFormat::kF32,
+                                                 0.03, CacheFormat::kInt8}),
                          [](const auto& test) { return test.param.name; });
 
 class SchedulerTest : public testing::Test {

@@ -200,6 +200,20 @@ TEST(OpenAiService, models_are_listed_and_shown_with_and_without_v1) {
   EXPECT_NE(unknown.find("\"param\":\"model\""), unknown.npos);
 }
 
+TEST(OpenAiService, where_memory_ends_the_context_the_refusal_says_so) {
+  Generator generator = fake_generator({"a"});
+  generator.cache_limits_context = true;
+  RunningService service(generator);
+  for (const std::string& asked :
+       {chat(R"(,"max_tokens":31)"),
+        post("/v1/chat/completions", R"({"messages":[{"role":"user","content":")" +
+                                         std::string(32, 'x') + R"("}]})")}) {
+    const std::string answer = service.ask(asked);
+    EXPECT_EQ(status_of(answer), 400);
+    EXPECT_NE(answer.find("--cache-mib"), answer.npos);
+  }
+}
+
 TEST(OpenAiService, a_prompt_that_fills_the_context_is_refused_with_both_numbers) {
   RunningService service(fake_generator({"a"}));
   const std::string prompt(32, 'x');
@@ -211,6 +225,7 @@ TEST(OpenAiService, a_prompt_that_fills_the_context_is_refused_with_both_numbers
   EXPECT_EQ(error["code"], "context_length_exceeded");
   EXPECT_EQ(error["n_prompt_tokens"], 32);
   EXPECT_EQ(error["n_ctx"], 32);
+  EXPECT_EQ(answer.find("--cache-mib"), answer.npos) << "more memory would not help";
   EXPECT_EQ(status_of(service.ask(chat(R"(,"max_tokens":30)"))), 200) << "2 + 30 fit";
   const std::string over = service.ask(chat(R"(,"max_tokens":31)"));
   EXPECT_EQ(status_of(over), 400);
