@@ -22,9 +22,20 @@ constexpr int kFewBlocks = 4;
 constexpr int kChunkTokens = 4 * kPageTokens, kStripeColumns = 128;
 constexpr int kExpWork = 16;  // multiply-adds that an exponential costs
 
-// x [M,K], rows ldx apart, times wᵀ into y.
-void times(const WeightPanels& w, const float* x, int64_t ldx, int M, float* y, int64_t ldy) {
-  PanelProduct p{w.view(), 0, w.view().count(), M, x, ldx, {}, y, ldy, /*accumulate=*/false};
+// x [M,K], rows ldx apart, times wᵀ into y; `next` is the weight that is read after w.
+void times(const WeightPanels& w, const float* x, int64_t ldx, int M, float* y, int64_t ldy,
+           const WeightPanels* next = nullptr) {
+  PanelProduct p{w.view(),
+                 0,
+                 w.view().count(),
+                 M,
+                 x,
+                 ldx,
+                 {},
+                 y,
+                 ldy,
+                 /*accumulate=*/false,
+                 next ? next->view().bytes : nullptr};
   if (takes_int8(p.w.format)) {
     thread_local Buffer<int8_t> q;
     thread_local Buffer<float> scale;
@@ -74,7 +85,8 @@ struct HeadBlock {
   void absorb(int h) const {
     const float* from = a->q + (int64_t(c) * a->H + h) * (a->Dn + a->Dr);
     float* out = q + int64_t(h - begin) * width();
-    times(a->heads[size_t(h)].w_uk_t, from, a->Dn + a->Dr, 1, out, width());
+    times(a->heads[size_t(h)].w_uk_t, from, a->Dn + a->Dr, 1, out, width(),
+          h + 1 < end ? &a->heads[size_t(h) + 1].w_uk_t : &a->heads[size_t(begin)].w_uv);
     std::copy_n(from + a->Dn, a->Dr, out + a->Rkv);
   }
   // With tokens first .. last-1 of the sequence.
@@ -98,7 +110,8 @@ struct HeadBlock {
   }
   void expand(int h) const {
     times(a->heads[size_t(h)].w_uv, latent + int64_t(h - begin) * a->Rkv, a->Rkv, 1,
-          a->o + (int64_t(c) * a->H + h) * a->Dv, a->Dv);
+          a->o + (int64_t(c) * a->H + h) * a->Dv, a->Dv,
+          h + 1 < end ? &a->heads[size_t(h) + 1].w_uv : nullptr);
   }
 };
 
