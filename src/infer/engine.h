@@ -23,7 +23,7 @@ namespace shenhong {
 
 struct EngineOptions {
   int64_t cache_bytes = int64_t(1) << 30;  // of the latent caches of all answers together
-  CacheFormat cache = CacheFormat::kF16;
+  CacheFormat cache = CacheFormat::kF32;
   // Tokens drafted ahead: a number, or kAutoDrafts, with which a model without a prediction module
   // drafts none.
   int drafts = 0;
