@@ -12,13 +12,24 @@ namespace shenhong {
 namespace {
 
 constexpr int kQueryBlock = 64;  // queries that meet the keys together, as in model/mla
-constexpr int kHeadBlock = 16;   // heads that meet the latents together
+constexpr int kHeadBlock = 4;    // heads that meet the latents together
 // Below this many multiply-adds waking another thread costs more than it brings.
 constexpr int64_t kWorthSharing = 1 << 18;
 
-// x [M,K], rows ldx apart, times wᵀ into y.
-void times(const WeightPanels& w, const float* x, int64_t ldx, int M, float* y, int64_t ldy) {
-  PanelProduct p{w.view(), 0, w.view().count(), M, x, ldx, {}, y, ldy, /*accumulate=*/false};
+// x [M,K], rows ldx apart, times wᵀ into y; `next` is the weight that is read after w.
+void times(const WeightPanels& w, const float* x, int64_t ldx, int M, float* y, int64_t ldy,
+           const WeightPanels* next = nullptr) {
+  PanelProduct p{w.view(),
+                 0,
+                 w.view().count(),
+                 M,
+                 x,
+                 ldx,
+                 {},
+                 y,
+                 ldy,
+                 /*accumulate=*/false,
+                 next ? next->view().bytes : nullptr};
   if (takes_int8(p.w.format)) {
     thread_local Buffer<int8_t> q;
     thread_local Buffer<float> scale;
@@ -59,7 +70,8 @@ void absorbed_heads(const Attention& a, int c, int begin, int end) {
   for (int h = begin; h < end; ++h) {
     const float* q = a.q + (int64_t(c) * a.H + h) * Dqk;
     float* out = q_absorbed.data() + int64_t(h - begin) * R;
-    times(a.heads[size_t(h)].w_uk_t, q, Dqk, 1, out, R);
+    times(a.heads[size_t(h)].w_uk_t, q, Dqk, 1, out, R,
+          h + 1 < end ? &a.heads[size_t(h) + 1].w_uk_t : &a.heads[size_t(begin)].w_uv);
     std::copy_n(q + a.Dn, a.Dr, out + a.Rkv);
   }
   each_page(a, a.unseen + seen, [&](const float* rows, int first, int count) {
@@ -74,7 +86,8 @@ void absorbed_heads(const Attention& a, int c, int begin, int end) {
   });
   for (int h = begin; h < end; ++h)
     times(a.heads[size_t(h)].w_uv, latent.data() + int64_t(h - begin) * a.Rkv, a.Rkv, 1,
-          a.o + (int64_t(c) * a.H + h) * a.Dv, a.Dv);
+          a.o + (int64_t(c) * a.H + h) * a.Dv, a.Dv,
+          h + 1 < end ? &a.heads[size_t(h) + 1].w_uv : nullptr);
 }
 
 void expanded_head(const Attention& a, int h) {

@@ -1,7 +1,7 @@
 #include "kernels/panel_matmul.h"
 
 #include <algorithm>
-#include <functional>
+#include <atomic>
 #include <vector>
 
 #include "core/error.h"
@@ -16,13 +16,20 @@ constexpr int64_t kWorthSharing = 1 << 18;
 // Pieces have at least so many, and are more than the threads, so that none waits long for the
 // last.
 constexpr int64_t kPieceWork = 1 << 16;
-constexpr int kPieces = 8;
+constexpr int kPieces = 128;
 // Pieces begin at multiples of what every table's tiles hold.
 constexpr int kPanelUnit = 4, kRowUnit = 12;
 constexpr int kQuantizeRows = 16;
 
+// In multiply-adds; where there are few rows, the reading of the weights takes as long as two a
+// byte.
 int64_t work_of(const PanelProduct& p) {
-  return int64_t(p.M) * (p.last - p.first) * kPanelRows * p.w.cols;
+  const int64_t sums = int64_t(p.M) * kPanelRows * p.w.cols;
+  return (p.last - p.first) * std::max(sums, 2 * panel_shape(p.w.format, p.w.cols).bytes);
+}
+
+const uint8_t* start_of(const PanelProduct& p) {
+  return p.w.bytes + p.first * panel_shape(p.w.format, p.w.cols).bytes;
 }
 
 PanelProduct rows_of(const PanelProduct& p, int m, int M) {
@@ -111,9 +118,18 @@ void run_products(std::span<const PanelProduct> products) {
   thread_local std::vector<PanelProduct> pieces;
   pieces.clear();
   for (const PanelProduct& p : products) cut(p, std::max(kPieceWork, work / kPieces), pieces);
+  // A thread takes its next piece before it begins one, so that it knows what to fetch.
   const std::span<const PanelProduct> all = pieces;
-  const auto run = [product, all](int64_t i) { product(all[size_t(i)]); };
-  parallel_for(int64_t(all.size()), std::ref(run));
+  std::atomic<size_t> taken{0};
+  parallel_for(std::min<int64_t>(thread_count(), int64_t(all.size())), [&, all](int64_t) {
+    for (size_t i = taken.fetch_add(1); i < all.size();) {
+      const size_t next = taken.fetch_add(1);
+      PanelProduct piece = all[i];
+      piece.next = next < all.size() ? start_of(all[next]) : nullptr;
+      product(piece);
+      i = next;
+    }
+  });
 }
 
 }  // namespace shenhong

@@ -50,6 +50,7 @@ PanelShape panel_shape(NumberFormat format, int K) {
       break;
     case NumberFormat::kFP8:
       set(kFP8Block, 8, sizeof(float));
+      s.scales_at = int64_t(kPanelRows) * ((K + kFP8Step - 1) / kFP8Step * kFP8Step);
       break;
     case NumberFormat::kInt8:
       set(kInt8Block, 8, kPanelRows * sizeof(uint16_t));

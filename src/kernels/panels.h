@@ -2,11 +2,12 @@
 // streams through memory once and every vector lane is an output of its own.
 //
 // A weight [N,K] is cut into panels of 16 rows. Inside a panel the 16 rows lie next to each other
-// for every column, or for every four columns where four bytes make one step of an integer dot
-// product, and the scales of its blocks follow the panel's numbers (techniques 3.2 and 3.5):
+// for every column, or for every two or four columns where so many bytes are taken apart together,
+// and the scales of its blocks follow the panel's numbers (techniques 3.2 and 3.5):
 //
 //   f32, bf16   [K][16]
-//   fp8         [K][16] E4M3; per 128 columns one float scale, of a 128×128 block of the weight
+//   fp8         [K/2][16][2] E4M3, K rounded up to a multiple of 4; per 128 columns one float
+//               scale, of a 128×128 block of the weight
 //   int8        per 32 columns [8][16][4], value + 128; 16 scales in f16
 //   int4        per 32 columns [4][16][4] pairs of value + 8, columns 8i+j low and 8i+4+j high;
 //               16 scales in f16
@@ -31,6 +32,7 @@ std::string_view format_name(NumberFormat format);  // "f32", "bf16", "fp8", "in
 constexpr int kPanelRows = 16;
 constexpr int kInt8Block = 32;  // columns per scale of int8, of weights and activations alike
 constexpr int kNVFP4Block = 16, kMXFP4Block = 32, kFP8Block = 128;
+constexpr int kFP8Step = 4;  // columns of fp8 that are taken apart together
 // What is added to the stored integers, so that they are unsigned.
 constexpr int kInt8Offset = 128, kInt4Offset = 8, kE2M1Offset = 12;
 
@@ -78,6 +80,8 @@ struct PanelProduct {
   float* y;
   int64_t ldy;
   bool accumulate;
+  // What this thread will read after its panels, or nothing: fetched meanwhile.
+  const uint8_t* next = nullptr;
 };
 
 }  // namespace shenhong

@@ -32,7 +32,7 @@ struct Panel {
       case NumberFormat::kBF16:
         return bf16_to_float(at<uint16_t>(place * 2));
       case NumberFormat::kFP8:
-        return e4m3_to_float(at<uint8_t>(place));
+        return e4m3_to_float(at<uint8_t>((int64_t(k / 2) * kPanelRows + r) * 2 + k % 2));
       case NumberFormat::kInt8: {
         const int64_t byte = (inside / 4 * kPanelRows + r) * 4 + inside % 4;
         return float(int(at<uint8_t>(block * shape.block_bytes + byte)) - kInt8Offset);

@@ -61,57 +61,171 @@ HWY_INLINE Vector load_e4m3_over_256(const uint8_t* p) {
   return hn::PromoteTo(F(), hn::BitCast(f16, hn::Or(sign, rest)));
 }
 
+// How far ahead of its use a panel's memory is asked for: what arrives while memory answers.
+constexpr int64_t kAhead = 2048;
+
+// A tile's panels, and those that are read after them. Each is a stream of its own, a few pages
+// long, and hardware sees a stream coming only to the end of its page.
+struct Stream {
+  const uint8_t* base;
+  const uint8_t* next;
+  int64_t panel_bytes;
+
+  const uint8_t* at(int panel, int64_t offset) const { return base + panel * panel_bytes + offset; }
+  // Asks for what follows `offset`: at the end of a panel that is the next one's beginning.
+  template <int kPanels>
+  HWY_INLINE void fetch(int64_t offset) const {
+    const int64_t ahead = offset + kAhead, over = ahead - panel_bytes;
+    prefetch<kPanels>(over < 0 ? base + ahead : next + over);
+  }
+  // For what is read more slowly than its panel.
+  template <int kPanels>
+  HWY_INLINE void fetch_next(int64_t offset) const {
+    prefetch<kPanels>(next + offset);
+  }
+
+ private:
+  // Written out: of a loop whose body has no other effect the compiler makes nothing.
+  template <int kPanels>
+  HWY_INLINE void prefetch(const uint8_t* p) const {
+    hwy::Prefetch(p);
+    if constexpr (kPanels > 1) hwy::Prefetch(p + panel_bytes);
+    if constexpr (kPanels > 2) {
+      hwy::Prefetch(p + 2 * panel_bytes);
+      hwy::Prefetch(p + 3 * panel_bytes);
+    }
+    static_assert(kPanels == 1 || kPanels == 2 || kPanels == 4);
+  }
+};
+
 // kLanes numbers of a panel as floats.
 template <NumberFormat kFormat>
 HWY_INLINE Vector load_numbers(const uint8_t* p) {
   const F d;
   if constexpr (kFormat == NumberFormat::kF32) {
     return hn::LoadU(d, reinterpret_cast<const float*>(p));
-  } else if constexpr (kFormat == NumberFormat::kBF16) {
+  } else {
     const hn::Rebind<uint16_t, F> halves;
     const hn::Rebind<uint32_t, F> words;
     const auto bits = hn::LoadU(halves, reinterpret_cast<const uint16_t*>(p));
     return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(words, bits)));
-  } else {
-    return load_e4m3_over_256(p);
   }
 }
 
+// f32 and bf16.
 template <NumberFormat kFormat, int kRows, int kVectors>
-HWY_NOINLINE void float_tile(const PanelProduct& g, const PanelShape& shape, int m, int panel) {
-  constexpr int kBytes = kFormat == NumberFormat::kF32 ? 4 : kFormat == NumberFormat::kBF16 ? 2 : 1;
-  constexpr bool kScaled = kFormat == NumberFormat::kFP8;
+HWY_NOINLINE void float_tile(const PanelProduct& g, Stream stream, int m, int panel) {
+  constexpr int kBytes = kFormat == NumberFormat::kF32 ? 4 : 2;
   const F d;
-  const uint8_t* base = g.w.bytes + panel * shape.bytes;
   const float* x = g.x + m * g.ldx;
   Vector sums[kRows][kVectors];
   unroll<kRows>([&](auto r) HWY_ATTR {
     unroll<kVectors>([&](auto v) HWY_ATTR { sums[r][v] = hn::Zero(d); });
   });
+  for (int k = 0; k < g.w.cols; ++k) {
+    const int64_t offset = int64_t(k) * kPanelRows * kBytes;
+    stream.fetch<kVectors / kPanelVectors>(offset);
+    Vector w[kVectors];
+    unroll<kVectors>([&](auto v) HWY_ATTR {
+      w[v] = load_numbers<kFormat>(
+          stream.at(v / kPanelVectors, offset + v % kPanelVectors * kLanes * kBytes));
+    });
+    unroll<kRows>([&](auto r) HWY_ATTR {
+      const Vector xv = hn::Set(d, x[r * g.ldx + k]);
+      unroll<kVectors>([&](auto v) HWY_ATTR { sums[r][v] = hn::MulAdd(xv, w[v], sums[r][v]); });
+    });
+  }
+  write_sums(sums, g, m, panel);
+}
+
+using Halves = hn::Repartition<uint16_t, F>;
+
+// E4M3 codes in the upper bytes as f16 bits of 2^-8 of their values, which are exact: the exponents
+// of E4M3 lie one place lower, and its smallest numbers are subnormal in f16 as well.
+HWY_INLINE hn::Vec<Halves> e4m3_as_f16(hn::Vec<Halves> codes) {
+  const hn::RebindToSigned<Halves> ints;
+  const auto shifted = hn::BitCast(Halves(), hn::ShiftRight<1>(hn::BitCast(ints, codes)));
+  return hn::And(shifted, hn::Set(Halves(), uint16_t{0xbf80}));
+}
+
+// Codes of kFP8Step columns of one panel as f16.
+struct FP8Step {
+  static constexpr int kHalves = kPanelRows / kLanes;
+  hn::Vec<Halves> even[kHalves], odd[kHalves];  // columns
+
+  explicit HWY_INLINE FP8Step(const uint8_t* p) {
+    unroll<kHalves>([&](auto i) HWY_ATTR {
+      const auto pairs = hn::LoadU(Halves(), reinterpret_cast<const uint16_t*>(p) + i * 2 * kLanes);
+      even[i] = e4m3_as_f16(hn::ShiftLeft<8>(pairs));
+      odd[i] = e4m3_as_f16(pairs);
+    });
+  }
+
+  // kLanes rows of a column.
+  template <int kColumn, int kVector>
+  HWY_INLINE Vector floats() const {
+    constexpr int kPlace = kColumn / 2 * kPanelVectors + kVector;
+    const auto& column = kColumn % 2 == 0 ? even : odd;
+    const hn::Rebind<hwy::float16_t, F> f16;
+    const hn::Half<Halves> half;
+    if constexpr (kPlace % 2 == 0) {
+      return hn::PromoteTo(F(), hn::BitCast(f16, hn::LowerHalf(half, column[kPlace / 2])));
+    } else {
+      return hn::PromoteTo(F(), hn::BitCast(f16, hn::UpperHalf(half, column[kPlace / 2])));
+    }
+  }
+};
+
+// A chain over the columns of each block, then a chain over the blocks.
+template <int kRows, int kVectors>
+HWY_NOINLINE void fp8_tile(const PanelProduct& g, Stream stream, int m, int panel) {
+  constexpr int kPanels = kVectors / kPanelVectors;
+  const F d;
+  const PanelShape shape = panel_shape(NumberFormat::kFP8, g.w.cols);
+  Vector sums[kRows][kVectors], part[kRows][kVectors];
+  const auto zero = [&](Vector(&to)[kRows][kVectors]) HWY_ATTR {
+    unroll<kRows>([&](auto r) HWY_ATTR {
+      unroll<kVectors>([&](auto v) HWY_ATTR { to[r][v] = hn::Zero(d); });
+    });
+  };
+  zero(sums);
+  const float* x = g.x + m * g.ldx;
   for (int block = 0; block < shape.blocks; ++block) {
-    Vector scales[kVectors];
-    if constexpr (kScaled) {
-      unroll<kVectors>([&](auto v) HWY_ATTR {
-        float scale;
-        std::memcpy(&scale, base + v / kPanelVectors * shape.bytes + shape.scales_at + 4 * block,
-                    sizeof scale);
-        scales[v] = hn::Set(d, scale * 256);
+    zero(part);
+    const int end = std::min(g.w.cols, (block + 1) * kFP8Block);
+#pragma GCC unroll 1
+    for (int k = block * kFP8Block; k < end; k += kFP8Step) {
+      const float* xk = x + k;
+      int64_t ldx = g.ldx;
+      float rest[kRows * kFP8Step] = {};
+      if (end - k < kFP8Step) {
+        for (int r = 0; r < kRows; ++r)
+          std::copy(xk + r * ldx, xk + r * ldx + (end - k), rest + r * kFP8Step);
+        xk = rest;
+        ldx = kFP8Step;
+      }
+      const int64_t offset = int64_t(k) * kPanelRows;
+      stream.fetch<kPanels>(offset);
+      unroll<kPanels>([&](auto p) HWY_ATTR {
+        const FP8Step codes(stream.at(p, offset));
+        unroll<kFP8Step>([&](auto column) HWY_ATTR {
+          unroll<kPanelVectors>([&](auto i) HWY_ATTR {
+            const Vector w = codes.template floats<column, i>();
+            unroll<kRows>([&](auto r) HWY_ATTR {
+              Vector& sum = part[r][p * kPanelVectors + i];
+              sum = hn::MulAdd(hn::Set(d, xk[r * ldx + column]), w, sum);
+            });
+          });
+        });
       });
     }
-    const int end = std::min(g.w.cols, (block + 1) * shape.block);
-    for (int k = block * shape.block; k < end; ++k) {
-      Vector w[kVectors];
-      unroll<kVectors>([&](auto v) HWY_ATTR {
-        const uint8_t* at = base + v / kPanelVectors * shape.bytes +
-                            (int64_t(k) * kPanelRows + v % kPanelVectors * kLanes) * kBytes;
-        w[v] = load_numbers<kFormat>(at);
-        if constexpr (kScaled) w[v] = hn::Mul(w[v], scales[v]);
-      });
-      unroll<kRows>([&](auto r) HWY_ATTR {
-        const Vector xv = hn::Set(d, x[r * g.ldx + k]);
-        unroll<kVectors>([&](auto v) HWY_ATTR { sums[r][v] = hn::MulAdd(xv, w[v], sums[r][v]); });
-      });
-    }
+    unroll<kVectors>([&](auto v) HWY_ATTR {
+      float scale;
+      std::memcpy(&scale, stream.at(v / kPanelVectors, shape.scales_at + 4 * block), sizeof scale);
+      const Vector scales = hn::Set(d, scale * 256);
+      unroll<kRows>([&](auto r)
+                        HWY_ATTR { sums[r][v] = hn::MulAdd(part[r][v], scales, sums[r][v]); });
+    });
   }
   write_sums(sums, g, m, panel);
 }
@@ -208,7 +322,7 @@ struct NibblePair {
 };
 
 template <NumberFormat kFormat, int kRows, int kVectors>
-HWY_NOINLINE void int8_tile(const PanelProduct& g, const PanelShape& shape, int m, int panel) {
+HWY_NOINLINE void int8_tile(const PanelProduct& g, Stream stream, int m, int panel) {
   constexpr bool kSmall = kFormat != NumberFormat::kInt8;
   constexpr bool kIntegers = kIsInteger<kFormat>, kHasOffsets = kFormat == NumberFormat::kUint4;
   constexpr int kBlock = kFormat == NumberFormat::kNVFP4 ? kNVFP4Block : kInt8Block;
@@ -216,7 +330,8 @@ HWY_NOINLINE void int8_tile(const PanelProduct& g, const PanelShape& shape, int 
   const F d;
   const Ints ints;
   const Bytes bytes;
-  const uint8_t* base = g.w.bytes + panel * shape.bytes;
+  const PanelShape shape = panel_shape(kFormat, g.w.cols);
+  constexpr int kPanels = kVectors / kPanelVectors;
   const int64_t K = g.w.cols;
   Vector sums[kRows][kVectors];
   unroll<kRows>([&](auto r) HWY_ATTR {
@@ -235,7 +350,7 @@ HWY_NOINLINE void int8_tile(const PanelProduct& g, const PanelShape& shape, int 
       unroll<kVectors>([&](auto v)
                            HWY_ATTR { dots[r][v] = hn::Set(ints, -kOffset<kFormat> * inputs[r]); });
     });
-    const uint8_t* numbers = base + block * shape.block_bytes;
+    const int64_t numbers = block * shape.block_bytes;
     const auto step = [&](int at, const hn::Vec<Unsigned>* w) HWY_ATTR {
       unroll<kRows>([&](auto r) HWY_ATTR {
         int32_t four;
@@ -250,20 +365,24 @@ HWY_NOINLINE void int8_tile(const PanelProduct& g, const PanelShape& shape, int 
     if constexpr (kFormat == NumberFormat::kInt8) {
 #pragma GCC unroll 1
       for (int at = 0; at < kBlock / 4; ++at) {
+        const int64_t offset = numbers + at * kStepBytes;
+        stream.fetch<kPanels>(offset);
         hn::Vec<Unsigned> w[kVectors];
         unroll<kVectors>([&](auto v) HWY_ATTR {
-          w[v] = hn::LoadU(Unsigned(), numbers + v / kPanelVectors * shape.bytes + at * kStepBytes +
-                                           v % kPanelVectors * kLanes * 4);
+          w[v] = hn::LoadU(Unsigned(),
+                           stream.at(v / kPanelVectors, offset + v % kPanelVectors * kLanes * 4));
         });
         step(at, w);
       }
     } else {
 #pragma GCC unroll 1
       for (int at = 0; at < kBlock / 8; ++at) {
+        const int64_t offset = numbers + at * kStepBytes;
+        stream.fetch<kPanels>(offset);
         hn::Vec<Unsigned> low[kVectors], high[kVectors];
         unroll<kVectors>([&](auto v) HWY_ATTR {
-          const NibblePair<kFormat> pair(numbers + v / kPanelVectors * shape.bytes +
-                                         at * kStepBytes + v % kPanelVectors * kLanes * 4);
+          const NibblePair<kFormat> pair(
+              stream.at(v / kPanelVectors, offset + v % kPanelVectors * kLanes * 4));
           low[v] = pair.low;
           high[v] = pair.high;
         });
@@ -271,10 +390,12 @@ HWY_NOINLINE void int8_tile(const PanelProduct& g, const PanelShape& shape, int 
         step(2 * at + 1, high);
       }
     }
+    const int64_t scales_at = shape.scales_at + block * shape.scale_bytes;
+    stream.fetch_next<kPanels>(scales_at);
     unroll<kVectors>([&](auto v) HWY_ATTR {
       constexpr int kScaleBytes = kIntegers ? 2 : 1;
-      const uint8_t* at = base + v / kPanelVectors * shape.bytes + shape.scales_at +
-                          block * shape.scale_bytes + v % kPanelVectors * kLanes * kScaleBytes;
+      const uint8_t* at =
+          stream.at(v / kPanelVectors, scales_at + v % kPanelVectors * kLanes * kScaleBytes);
       const Vector scales = load_scales<kFormat>(at);
       [[maybe_unused]] Vector offsets;
       if constexpr (kHasOffsets) offsets = load_scales<kFormat>(at + kPanelRows * kScaleBytes);
@@ -311,51 +432,64 @@ constexpr int kMostRows = !takes_int8(kFormat)              ? (kManyRegisters ? 
 constexpr int kWide = std::max(2, kPanelVectors), kWider = 2 * kWide;
 
 template <NumberFormat kFormat, int kRows, int kVectors>
-HWY_INLINE void run_panel_tile(const PanelProduct& g, const PanelShape& shape, int m, int panel) {
+HWY_INLINE void run_panel_tile(const PanelProduct& g, Stream stream, int m, int panel) {
   if constexpr (takes_int8(kFormat)) {
-    int8_tile<kFormat, kRows, kVectors>(g, shape, m, panel);
+    int8_tile<kFormat, kRows, kVectors>(g, stream, m, panel);
+  } else if constexpr (kFormat == NumberFormat::kFP8) {
+    fp8_tile<kRows, kVectors>(g, stream, m, panel);
   } else {
-    float_tile<kFormat, kRows, kVectors>(g, shape, m, panel);
+    float_tile<kFormat, kRows, kVectors>(g, stream, m, panel);
   }
 }
 
 // All rows of x against kVectors vectors of outputs.
 template <NumberFormat kFormat, int kVectors>
-HWY_INLINE void run_panel_rows(const PanelProduct& g, const PanelShape& shape, int panel) {
+HWY_INLINE void run_panel_rows(const PanelProduct& g, Stream stream, int panel) {
   constexpr int kMost = kMostRows<kFormat>;
   int m = 0;
-  for (; m + kMost <= g.M; m += kMost) run_panel_tile<kFormat, kMost, kVectors>(g, shape, m, panel);
+  for (; m + kMost <= g.M; m += kMost)
+    run_panel_tile<kFormat, kMost, kVectors>(g, stream, m, panel);
   if constexpr (kMost > kFewerRows) {
     for (; m + kFewerRows <= g.M; m += kFewerRows)
-      run_panel_tile<kFormat, kFewerRows, kVectors>(g, shape, m, panel);
+      run_panel_tile<kFormat, kFewerRows, kVectors>(g, stream, m, panel);
   }
   if constexpr (kMost > 3) {
-    if (g.M - m == 3) return run_panel_tile<kFormat, 3, kVectors>(g, shape, m, panel);
+    if (g.M - m == 3) return run_panel_tile<kFormat, 3, kVectors>(g, stream, m, panel);
   }
   if constexpr (kMost > 2) {
-    if (g.M - m == 2) return run_panel_tile<kFormat, 2, kVectors>(g, shape, m, panel);
+    if (g.M - m == 2) return run_panel_tile<kFormat, 2, kVectors>(g, stream, m, panel);
   }
-  for (; m < g.M; ++m) run_panel_tile<kFormat, 1, kVectors>(g, shape, m, panel);
+  for (; m < g.M; ++m) run_panel_tile<kFormat, 1, kVectors>(g, stream, m, panel);
 }
 
 template <NumberFormat kFormat>
 void run_panels(const PanelProduct& g) {
-  const PanelShape shape = panel_shape(kFormat, g.w.cols);
+  const int64_t bytes = panel_shape(kFormat, g.w.cols).bytes;
+  // Without anything to come, what is read anyway.
+  const auto stream = [&](int panel, int panels) {
+    const uint8_t* base = g.w.bytes + panel * bytes;
+    return Stream{base,
+                  panel + panels < g.last ? base + panels * bytes
+                  : g.next                ? g.next
+                                          : base,
+                  bytes};
+  };
   int panel = g.first;
   if (g.M <= 2) {
     constexpr int kPanels = kWider / kPanelVectors;
     for (; panel + kPanels <= g.last; panel += kPanels) {
       if (g.M == 1) {
-        run_panel_tile<kFormat, 1, kWider>(g, shape, 0, panel);
+        run_panel_tile<kFormat, 1, kWider>(g, stream(panel, kPanels), 0, panel);
       } else {
-        run_panel_tile<kFormat, 2, kWider>(g, shape, 0, panel);
+        run_panel_tile<kFormat, 2, kWider>(g, stream(panel, kPanels), 0, panel);
       }
     }
   }
   constexpr int kPanels = kWide / kPanelVectors;
   for (; panel + kPanels <= g.last; panel += kPanels)
-    run_panel_rows<kFormat, kWide>(g, shape, panel);
-  for (; panel < g.last; ++panel) run_panel_rows<kFormat, kPanelVectors>(g, shape, panel);
+    run_panel_rows<kFormat, kWide>(g, stream(panel, kPanels), panel);
+  for (; panel < g.last; ++panel)
+    run_panel_rows<kFormat, kPanelVectors>(g, stream(panel, 1), panel);
 }
 
 void panel_product(const PanelProduct& g) noexcept {

@@ -244,9 +244,11 @@ void pack(const QuantizedMatrix& w, const PanelShape& shape, int p, uint8_t* pan
       switch (w.format) {
         case NumberFormat::kF32:
         case NumberFormat::kBF16:
-        case NumberFormat::kFP8:
           std::memcpy(panel + (int64_t(k) * kPanelRows + r) * number, from + int64_t(k) * number,
                       size_t(number));
+          break;
+        case NumberFormat::kFP8:
+          panel[(int64_t(k / 2) * kPanelRows + r) * 2 + k % 2] = from[k];
           break;
         case NumberFormat::kInt8:
           panel[block * shape.block_bytes + (inside / 4 * kPanelRows + r) * 4 + inside % 4] =
