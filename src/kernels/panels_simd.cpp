@@ -153,7 +153,7 @@ struct FP8Step {
   static constexpr int kHalves = kPanelRows / kLanes;
   hn::Vec<Halves> even[kHalves], odd[kHalves];  // columns
 
-  HWY_INLINE void load(const uint8_t* p) {
+  explicit HWY_INLINE FP8Step(const uint8_t* p) {
     unroll<kHalves>([&](auto i) HWY_ATTR {
       const auto pairs = hn::LoadU(Halves(), reinterpret_cast<const uint16_t*>(p) + i * 2 * kLanes);
       even[i] = e4m3_as_f16(hn::ShiftLeft<8>(pairs));
@@ -206,16 +206,16 @@ HWY_NOINLINE void fp8_tile(const PanelProduct& g, Stream stream, int m, int pane
       }
       const int64_t offset = int64_t(k) * kPanelRows;
       stream.fetch<kPanels>(offset);
-      FP8Step codes[kPanels];
-      unroll<kPanels>([&](auto p) HWY_ATTR { codes[p].load(stream.at(p, offset)); });
-      unroll<kFP8Step>([&](auto column) HWY_ATTR {
-        Vector w[kVectors];
-        unroll<kVectors>([&](auto v) HWY_ATTR {
-          w[v] = codes[v / kPanelVectors].template floats<column, v % kPanelVectors>();
-        });
-        unroll<kRows>([&](auto r) HWY_ATTR {
-          const Vector xv = hn::Set(d, xk[r * ldx + column]);
-          unroll<kVectors>([&](auto v) HWY_ATTR { part[r][v] = hn::MulAdd(xv, w[v], part[r][v]); });
+      unroll<kPanels>([&](auto p) HWY_ATTR {
+        const FP8Step codes(stream.at(p, offset));
+        unroll<kFP8Step>([&](auto column) HWY_ATTR {
+          unroll<kPanelVectors>([&](auto i) HWY_ATTR {
+            const Vector w = codes.template floats<column, i>();
+            unroll<kRows>([&](auto r) HWY_ATTR {
+              Vector& sum = part[r][p * kPanelVectors + i];
+              sum = hn::MulAdd(hn::Set(d, xk[r * ldx + column]), w, sum);
+            });
+          });
         });
       });
     }
