@@ -334,7 +334,8 @@ TEST_F(EngineTest, the_same_memory_holds_more_tokens_in_fewer_bits) {
   };
   const int64_t f32 = tokens(CacheFormat::kF32);
   EXPECT_GE(tokens(CacheFormat::kF16), 2 * f32);
-  EXPECT_GT(tokens(CacheFormat::kInt8), tokens(CacheFormat::kF16));
+  // No more than f16 here: beside so short a latent the rotary key's floats weigh as much.
+  EXPECT_GT(tokens(CacheFormat::kInt8), f32);
 }
 
 TEST_F(EngineTest, an_answer_ends_at_max_tokens_or_when_the_context_is_full) {

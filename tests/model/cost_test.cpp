@@ -41,7 +41,7 @@ TEST(Cost, deepseek_v3_has_its_published_size) {
   const ModelCost cost = cost_of(v3);
   EXPECT_NEAR(double(cost.parameters_total) / 1e9, 671, 0.1);
   EXPECT_NEAR(double(cost.parameters_active) / 1e9, 37, 0.5);
-  EXPECT_EQ(kv_row_size(c), 576);
+  EXPECT_EQ(kv_row_size(v3), 576);
 }
 
 // The count that the PyTorch peer prints for its 'poet' model (peers note, 2): 111.6 MFLOP a token.
