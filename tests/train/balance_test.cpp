@@ -294,7 +294,7 @@ TEST(Balance, between_equal_caps_the_quantiles_are_top_k_s) {
     biases.emplace_back(router->bias().value.begin(), router->bias().value.end());
   }
   EXPECT_EQ(top.load(), capped.load());
-  // The thresholds go a tenth of the way, and lie between two order statistics where top-K's lie on
+  // The thresholds go three tenths of the way, and lie between two order statistics where top-K's lie on
   // one.
   for (size_t i = 0; i < biases[0].size(); ++i)
     EXPECT_NEAR(biases[1][i], 0.3f * biases[0][i], 1e-4);
