@@ -46,6 +46,10 @@ struct Gemm {
 // bits of tokens decoded alone.
 constexpr int kFewRows = 8;
 
+// Shares of a softmax below exp(this) of the largest are 0: far below its rounding, and subnormal
+// numbers would make every product that reads them ten times slower.
+constexpr double kNegligibleLog = -70;
+
 struct AdamWStep {
   double lr, beta1, beta2, eps, weight_decay;
   double correction1, correction2;  // 1 - beta^t
@@ -83,7 +87,8 @@ struct Kernels {
   void (*swiglu_backward)(const Real* dh, const Real* a, const Real* b, Real* da, Real* db, Real* h,
                           int64_t n) noexcept;
 
-  // x = softmax(scale·x) in place, n >= 1; returns log Σ exp(scale·x).
+  // x = softmax(scale·x) in place, n >= 1; returns log Σ exp(scale·x). What is below
+  // exp(kNegligibleLog) of the largest becomes 0.
   Real (*softmax)(Real* x, Real scale, int64_t n) noexcept;
   // ds = scale · p ⊙ (dp - Σ p·dp), in place over dp: the gradient of softmax(scale·x) by x.
   void (*softmax_backward)(const Real* p, Real* dp, Real scale, int64_t n) noexcept;

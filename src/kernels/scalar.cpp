@@ -132,9 +132,13 @@ template <class Real>
 Real softmax(Real* x, Real scale, int64_t n) noexcept {
   double top = double(scale) * double(x[0]);
   for (int64_t i = 1; i < n; ++i) top = std::max(top, double(scale) * double(x[i]));
+  const auto weight = [&](Real xi) {
+    const double z = double(scale) * double(xi) - top;
+    return z < kNegligibleLog ? 0 : std::exp(z);
+  };
   double sum = 0;
-  for (int64_t i = 0; i < n; ++i) sum += std::exp(double(scale) * double(x[i]) - top);
-  for (int64_t i = 0; i < n; ++i) x[i] = Real(std::exp(double(scale) * double(x[i]) - top) / sum);
+  for (int64_t i = 0; i < n; ++i) sum += weight(x[i]);
+  for (int64_t i = 0; i < n; ++i) x[i] = Real(weight(x[i]) / sum);
   return Real(top + std::log(sum));
 }
 

@@ -191,11 +191,12 @@ inline float softmax(float* x, float scale, int64_t n) noexcept {
           HWY_ATTR { return hn::Max(part.keep(hn::Mul(factor, part.load(x + i)), lowest), top); },
       [](auto u, auto v) HWY_ATTR { return hn::Max(u, v); });
   const float top = hn::GetLane(hn::MaxOfLanes(d, tops));
-  const auto shift = hn::Set(d, top);
+  const auto shift = hn::Set(d, top), negligible = hn::Set(d, float(kNegligibleLog));
   const float sum = sum_vectors(n, [&](auto sums, int64_t i, auto part) HWY_ATTR {
     const auto z = hn::Sub(hn::Mul(factor, part.load(x + i)), shift);
     // Highway's Exp gives 0 for NaN, which would hide a diverged model.
-    const auto e = hn::IfThenElse(hn::IsNaN(z), z, hn::Exp(d, z));
+    const auto e =
+        hn::IfThenElse(hn::IsNaN(z), z, hn::IfThenZeroElse(hn::Lt(z, negligible), hn::Exp(d, z)));
     part.store(e, x + i);
     return hn::Add(sums, part.keep(e, hn::Zero(d)));
   });

@@ -152,6 +152,18 @@ TEST_P(VectorsOfEveryTable, softmax_masks_by_minus_infinity_and_lets_nan_through
   }
 }
 
+TEST_P(VectorsOfEveryTable, softmax_leaves_no_subnormal_numbers) {
+  for (const float low : {-69.f, -71.f, -90.f, -100.f}) {
+    Buffer<float> x(1 << 12);
+    for (float& v : x) v = low;
+    x[5] = 0;
+    table().softmax(x.data(), 1, x.size());
+    EXPECT_FLOAT_EQ(x[5], 1);
+    EXPECT_EQ(x[4] > 0, low == -69.f) << low;
+    for (const float p : x) EXPECT_NE(std::fpclassify(p), FP_SUBNORMAL) << low;
+  }
+}
+
 TEST_P(VectorsOfEveryTable, adamw_follows_the_definition_over_several_steps) {
   Random random(6);
   for (const int n : kLengths) {
