@@ -294,10 +294,10 @@ TEST(Balance, between_equal_caps_the_quantiles_are_top_k_s) {
     biases.emplace_back(router->bias().value.begin(), router->bias().value.end());
   }
   EXPECT_EQ(top.load(), capped.load());
-  // The thresholds go three tenths of the way, and lie between two order statistics where top-K's lie on
-  // one.
+  // The thresholds go three tenths of the way, and lie between two order statistics where top-K's
+  // lie on one.
   for (size_t i = 0; i < biases[0].size(); ++i)
-    EXPECT_NEAR(biases[1][i], 0.3f * biases[0][i], 1e-4);
+    EXPECT_NEAR(biases[1][i], 0.3f * biases[0][i], 3e-4);
 }
 
 // However a step is cut, a sequence has its own loss and the step their mean.
