@@ -279,7 +279,7 @@ void attend(std::span<const Attention> all) {
     items += items_of(a);
     absorbed &= a.form == AttentionForm::kAbsorbed;
   }
-  if (!absorbed || items > kFewBlocks) return run_items(all);
+  if (!absorbed || items == 0 || items > kFewBlocks) return run_items(all);
   std::array<HeadBlock, kFewBlocks> blocks;
   size_t count = 0;
   for (const Attention& a : all)

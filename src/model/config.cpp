@@ -57,12 +57,18 @@ void check_fixed(const Json& json, const std::string& where) {
     SH_CHECK(found == json.end() || *found == wanted, kBadInput,
              "{}: {} = {}: only {} is supported", where, key, dump_json(*found), dump_json(wanted));
   }
-  // Which experts a token may take follows from scoring_func, n_group and the biases.
-  static const std::vector<Json> kTopk = {"noaux_tc", "greedy", "group_limited_greedy"};
-  const auto topk = json.find("topk_method");
-  SH_CHECK(topk == json.end() || std::ranges::find(kTopk, *topk) != kTopk.end(), kBadInput,
-           "{}: topk_method = {}: known are noaux_tc, greedy and group_limited_greedy", where,
-           dump_json(*topk));
+}
+
+// The router goes by scoring_func and the groups; what else topk_method means is refused.
+void check_topk_method(const Json& json, const ModelConfig& c, const std::string& where) {
+  const auto found = json.find("topk_method");
+  if (found == json.end() || *found == "noaux_tc") return;
+  const bool greedy = *found == "greedy" && c.topk_group == c.n_group,
+             by_best = *found == "group_limited_greedy" && c.scoring_func == "softmax";
+  SH_CHECK(greedy || by_best, kBadInput,
+           "{}: topk_method = {}: known are noaux_tc, greedy (without groups) and "
+           "group_limited_greedy (of softmax scores)",
+           where, dump_json(*found));
 }
 
 // Reading an int would cut the value to 32 bits.
@@ -287,6 +293,7 @@ ModelConfig read_config(const fs::path& path) {
   check_ranges(config, json, where);
   fields_from_json(config, json, where, /*strict=*/false);
   config.validate(where);
+  check_topk_method(json, config, where);
   return config;
 }
 

@@ -67,6 +67,12 @@ Buffer<uint8_t> copy_of(std::span<const uint8_t> bytes) {
   return out;
 }
 
+// V2's routers choose without biases, which DeepSeek-V3's and ours name as their method.
+bool may_lack_biases(const fs::path& path, const ModelConfig& config) {
+  return config.scoring_func == "softmax" &&
+         parse_json(read_file(path), path.string()).value("topk_method", Json()) != "noaux_tc";
+}
+
 // Every element as decode(i) gives it must be finite.
 template <class Decode>
 void check_finite(int64_t count, const std::string& name, const Decode& decode) {
@@ -94,7 +100,8 @@ void finish(QuantizedBuffer& q, NumberFormat format, int rows, int cols) {
 WeightFiles::WeightFiles(const fs::path& directory)
     : directory_(directory),
       files_(open_files(directory)),
-      config_(read_config(directory / "config.json")) {}
+      config_(read_config(directory / "config.json")),
+      may_lack_biases_(may_lack_biases(directory / "config.json", config_)) {}
 
 const TensorView* WeightFiles::find(const std::string& name) const {
   for (const Safetensors& file : files_) {
@@ -170,8 +177,7 @@ WeightFiles::Held WeightFiles::want(const std::string& name, int rows, int cols)
 }
 
 bool WeightFiles::is_absent_bias(const std::string& name) const {
-  return config_.scoring_func == "softmax" && name.ends_with("e_score_correction_bias") &&
-         !find(name);
+  return may_lack_biases_ && name.ends_with("e_score_correction_bias") && !find(name);
 }
 
 ModelConfig WeightFiles::checked_config() const {

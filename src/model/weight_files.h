@@ -34,7 +34,7 @@ class WeightFiles {
 
   // A matrix [rows, cols]; a vector has one row. Error(kBadInput) names the tensor and what is
   // wrong: missing, of another shape (with the config keys that ask for it), NaN or infinity in it.
-  // The selection biases that a softmax router lacks (V2) are zeros.
+  // The selection biases that V2's routers lack are zeros.
   QuantizedBuffer read(const std::string& name, int rows, int cols) const;
 
   // Error(kBadInput) when a tensor was never read and `may_stay` does not excuse it.
@@ -60,6 +60,7 @@ class WeightFiles {
   fs::path directory_;
   std::vector<Safetensors> files_;
   ModelConfig config_;
+  bool may_lack_biases_;
   mutable std::set<std::string> read_;
 };
 

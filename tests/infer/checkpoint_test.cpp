@@ -116,21 +116,28 @@ TEST(Checkpoints, a_directory_in_deepseek_v2_s_form) {
   expect_answer(directory, Answer("v2_lite"));
 }
 
-TEST(Checkpoints, a_sigmoid_router_without_its_biases_is_refused) {
+TEST(Checkpoints, only_v2_s_routers_may_lack_their_biases_and_methods_mean_what_they_say) {
   const fs::path from = checkpoints() / "v2_lite",
                  to = fs::temp_directory_path() / fmt::format("no_biases-{}", ::getpid());
-  fs::copy(from, to);
-  Json config = parse_json(read_file(to / "config.json"), "config.json");
-  config["scoring_func"] = "sigmoid";
-  write_file(to / "config.json", dump_json(config));
-  try {
-    load_weights(to);
-    ADD_FAILURE();
-  } catch (const Error& e) {
-    EXPECT_NE(std::string(e.what()).find("e_score_correction_bias' is missing"), std::string::npos)
-        << e.what();
-  }
-  fs::remove_all(to);
+  const auto expect_refused = [&](const Json& change, const char* reason) {
+    fs::copy(from, to);
+    Json config = parse_json(read_file(to / "config.json"), "config.json");
+    config.update(change);
+    write_file(to / "config.json", dump_json(config));
+    try {
+      load_weights(to);
+      ADD_FAILURE() << reason;
+    } catch (const Error& e) {
+      EXPECT_NE(std::string(e.what()).find(reason), std::string::npos) << e.what();
+    }
+    fs::remove_all(to);
+  };
+  expect_refused({{"scoring_func", "sigmoid"}}, "e_score_correction_bias' is missing");
+  expect_refused({{"topk_method", "noaux_tc"}}, "e_score_correction_bias' is missing");
+  expect_refused({{"n_group", 2}}, "topk_method = \"greedy\"");
+  expect_refused({{"scoring_func", "sigmoid"}, {"topk_method", "group_limited_greedy"}},
+                 "topk_method = \"group_limited_greedy\"");
+  expect_refused({{"topk_method", "random"}}, "topk_method = \"random\"");
 }
 
 // Softmax scores, no query compression, YaRN, shared experts; the up-projection whole or, where
