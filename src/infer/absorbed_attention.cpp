@@ -22,7 +22,8 @@ constexpr int kFewBlocks = 4;
 constexpr int kChunkTokens = 4 * kPageTokens, kStripeColumns = 128;
 constexpr int kExpWork = 16;  // multiply-adds that an exponential costs
 
-// x [M,K], rows ldx apart, times wᵀ into y; `next` is the weight that is read after w.
+// x [M,K], rows ldx apart, times wᵀ into y; `next`, which is most likely read after w, is fetched
+// ahead.
 void times(const WeightPanels& w, const float* x, int64_t ldx, int M, float* y, int64_t ldy,
            const WeightPanels* next = nullptr) {
   PanelProduct p{w.view(),

@@ -10,7 +10,7 @@
 // published page that nobody uses stays until its memory is wanted, the one unused for longest
 // going first.
 //
-// One thread at a time.
+// One thread at a time, but rows may be read from any.
 #pragma once
 
 #include <array>

@@ -8,7 +8,7 @@ namespace shenhong {
 // Takes about 0.2 s.
 double measure_gemm_ceiling_gflops(int threads);
 
-// Best of several reads of 256 MiB by all threads, in GB/s. Takes about 0.3 s.
+// Best of several reads of 256 MiB by all threads, four streams each, in GB/s. Takes about 0.3 s.
 double measure_bandwidth_gb_s();
 
 // Fused multiply-adds out of registers on one thread, in GFLOP/s: what no product can pass. Takes

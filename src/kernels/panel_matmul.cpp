@@ -118,7 +118,8 @@ void run_products(std::span<const PanelProduct> products) {
   thread_local std::vector<PanelProduct> pieces;
   pieces.clear();
   for (const PanelProduct& p : products) cut(p, std::max(kPieceWork, work / kPieces), pieces);
-  // A thread takes its next piece before it begins one, so that it knows what to fetch.
+  // A thread takes its next piece before it begins one, so that it knows what to fetch. Only who
+  // computes a piece depends on the threads, not what.
   const std::span<const PanelProduct> all = pieces;
   std::atomic<size_t> taken{0};
   parallel_for(std::min<int64_t>(thread_count(), int64_t(all.size())), [&, all](int64_t) {

@@ -68,8 +68,8 @@ struct Int8Rows {
 };
 
 // y [M,N] (+)= x [M,K] · wᵀ for rows 16·first .. 16·last of w, or to its end: those columns of y
-// are written and no others. Each element is one chain over K in ascending order whatever M is: a
-// token's result does not depend on its company.
+// are written and no others. Each element is one chain over K in ascending order (fp8: a chain over
+// the chains of its blocks) whatever M is: a token's result does not depend on its company.
 struct PanelProduct {
   Panels w;
   int first, last;  // panels
