@@ -222,59 +222,75 @@ float scale_at(const QuantizedMatrix& w, int r, int k) {
   return 1;
 }
 
-// Bytes of a block's scale, and how many values it has: uint4's second one is the offset.
-int scale_width(NumberFormat format) {
-  const bool f16 = format == NumberFormat::kInt8 || format == NumberFormat::kInt4 ||
-                   format == NumberFormat::kUint4;
-  return f16 ? 2 : 1;
+bool has_f16_scales(NumberFormat format) {
+  return format == NumberFormat::kInt8 || format == NumberFormat::kInt4 ||
+         format == NumberFormat::kUint4;
 }
-int scale_values(NumberFormat format) { return format == NumberFormat::kUint4 ? 2 : 1; }
+
+// Words of up to 16 rows, `row_bytes` apart, side by side: word i of row r to place 16i + r.
+template <class Word, class Change>
+void interleave(const uint8_t* rows, int64_t row_bytes, int count, int64_t words, uint8_t* out,
+                const Change& change) {
+  constexpr int64_t kLine = 64 / sizeof(Word);  // words that a row gives before the next is read
+  for (int64_t begin = 0; begin < words; begin += kLine) {
+    const int64_t end = std::min(words, begin + kLine);
+    for (int r = 0; r < count; ++r) {
+      for (int64_t i = begin; i < end; ++i) {
+        Word word;
+        std::memcpy(&word, rows + r * row_bytes + i * int64_t(sizeof word), sizeof word);
+        word = change(word);
+        std::memcpy(out + (i * kPanelRows + r) * int64_t(sizeof word), &word, sizeof word);
+      }
+    }
+  }
+}
+
+// Eight codes in the order of the columns -> 0 4 1 5 2 6 3 7, so that four bytes have the first
+// four columns low and the next four high.
+uint32_t first_four_low(uint32_t codes) {
+  codes = (codes & 0xff0000ff) | (codes & 0x00ff0000) >> 8 | (codes & 0x0000ff00) << 8;
+  return (codes & 0xf00ff00f) | (codes & 0x0f000f00) >> 4 | (codes & 0x00f000f0) << 4;
+}
 
 // Panel p of w; rows past its end are zero.
 void pack(const QuantizedMatrix& w, const PanelShape& shape, int p, uint8_t* panel) {
-  const int first = p * kPanelRows, rows = std::min(kPanelRows, w.rows - first);
-  const int K = w.cols, number = K > 0 ? int(number_bytes(w.format, 1, K) / K) : 0;
+  const int first = p * kPanelRows, rows = std::min(kPanelRows, w.rows - first), K = w.cols;
+  const int64_t row_bytes = number_bytes(w.format, 1, K);
+  const uint8_t* numbers = w.numbers.data() + first * row_bytes;
+  const auto as_it_is = [](auto word) { return word; };
   std::memset(panel, 0, size_t(shape.bytes));
-  if (w.format == NumberFormat::kInt8) std::memset(panel, kInt8Offset, size_t(shape.scales_at));
-  for (int r = 0; r < rows; ++r) {
-    const int64_t row = first + r;
-    const uint8_t* from = w.numbers.data() + row * number_bytes(w.format, 1, K);
-    for (int k = 0; k < K; ++k) {
-      const int block = k / shape.block, inside = k % shape.block;
-      switch (w.format) {
-        case NumberFormat::kF32:
-        case NumberFormat::kBF16:
-          std::memcpy(panel + (int64_t(k) * kPanelRows + r) * number, from + int64_t(k) * number,
-                      size_t(number));
-          break;
-        case NumberFormat::kFP8:
-          panel[(int64_t(k / 2) * kPanelRows + r) * 2 + k % 2] = from[k];
-          break;
-        case NumberFormat::kInt8:
-          panel[block * shape.block_bytes + (inside / 4 * kPanelRows + r) * 4 + inside % 4] =
-              uint8_t(int(int8_t(from[k])) + kInt8Offset);
-          break;
-        case NumberFormat::kInt4:
-        case NumberFormat::kNVFP4:
-        case NumberFormat::kMXFP4:
-        case NumberFormat::kUint4:
-          panel[block * shape.block_bytes + (inside / 8 * kPanelRows + r) * 4 + inside % 4] |=
-              uint8_t(get_code(from, k) << (inside % 8 < 4 ? 0 : 4));
-          break;
-      }
-    }
-    const int width = scale_width(w.format), values = scale_values(w.format);
-    if (takes_int8(w.format))
-      for (int b = 0; b < shape.blocks; ++b)
-        for (int v = 0; v < values; ++v)
-          std::memcpy(
-              panel + shape.scales_at + b * shape.scale_bytes + (v * kPanelRows + r) * width,
-              w.scales.data() + ((row * shape.blocks + b) * values + v) * width, size_t(width));
+  switch (w.format) {
+    case NumberFormat::kF32:
+      return interleave<uint32_t>(numbers, row_bytes, rows, K, panel, as_it_is);
+    case NumberFormat::kBF16:
+      return interleave<uint16_t>(numbers, row_bytes, rows, K, panel, as_it_is);
+    case NumberFormat::kFP8:
+      interleave<uint16_t>(numbers, row_bytes, rows, K / 2, panel, as_it_is);
+      if (K % 2 == 1)
+        for (int r = 0; r < rows; ++r)
+          panel[(int64_t(K / 2) * kPanelRows + r) * 2] = numbers[r * row_bytes + K - 1];
+      std::memcpy(panel + shape.scales_at,
+                  w.scales.data() + int64_t(first / kFP8Block) * shape.blocks * 4,
+                  size_t(shape.blocks) * 4);
+      return;
+    case NumberFormat::kInt8:
+      std::memset(panel, kInt8Offset, size_t(shape.scales_at));
+      interleave<uint32_t>(numbers, row_bytes, rows, K / 4, panel,
+                           [](uint32_t four) { return four ^ 0x80808080; });
+      break;
+    case NumberFormat::kInt4:
+    case NumberFormat::kNVFP4:
+    case NumberFormat::kMXFP4:
+    case NumberFormat::kUint4:
+      interleave<uint32_t>(numbers, row_bytes, rows, K / 8, panel, first_four_low);
+      break;
   }
-  if (w.format == NumberFormat::kFP8)
-    std::memcpy(panel + shape.scales_at,
-                w.scales.data() + int64_t(first / kFP8Block) * shape.blocks * 4,
-                size_t(shape.blocks) * 4);
+  const int64_t scale_row = scale_bytes(w.format, 1, K);
+  const uint8_t* scales = w.scales.data() + first * scale_row;
+  if (has_f16_scales(w.format))
+    interleave<uint16_t>(scales, scale_row, rows, scale_row / 2, panel + shape.scales_at, as_it_is);
+  else
+    interleave<uint8_t>(scales, scale_row, rows, scale_row, panel + shape.scales_at, as_it_is);
 }
 
 }  // namespace

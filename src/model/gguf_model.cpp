@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/floats.h"
 #include "core/json.h"
+#include "core/parallel.h"
 #include "formats/quoted.h"
 #include "model/gguf_config.h"
 
@@ -69,23 +70,35 @@ struct Rows {
   const uint8_t* block(int64_t i) const { return bytes.data() + i * block_layout(type).bytes; }
 };
 
+// run(i) for all blocks, on all threads; the error of the first bad one reaches the caller.
+template <class Run>
+void for_blocks(const Rows& from, const Run& run) {
+  constexpr int64_t kAtOnce = 4096;
+  parallel_ranges(from.blocks(), kAtOnce, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) run(i);
+  });
+}
+
 QuantizedBuffer as_floats(const Rows& from) {
   QuantizedBuffer q = allocate(NumberFormat::kF32, from.rows, from.cols);
-  const std::span<float> out(reinterpret_cast<float*>(q.numbers.data()),
-                             size_t(from.rows) * size_t(from.cols));
-  dequantise(from.type, from.bytes, out);
-  for (size_t i = 0; i < out.size(); ++i)
-    SH_CHECK(std::isfinite(out[i]), kBadInput, "{}: element {} is {}", from.where, i, out[i]);
+  const int64_t elements = block_layout(from.type).elements;
+  const size_t bytes = size_t(block_layout(from.type).bytes);
+  float* out = reinterpret_cast<float*>(q.numbers.data());
+  for_blocks(from, [&](int64_t i) {
+    dequantise(from.type, {from.block(i), bytes}, {out + i * elements, size_t(elements)});
+    for (int64_t k = i * elements; k < (i + 1) * elements; ++k)
+      SH_CHECK(std::isfinite(out[k]), kBadInput, "{}: element {} is {}", from.where, k, out[k]);
+  });
   return q;
 }
 
 QuantizedBuffer as_bf16(const Rows& from) {
   QuantizedBuffer q = allocate(NumberFormat::kBF16, from.rows, from.cols);
-  std::memcpy(q.numbers.data(), from.bytes.data(), from.bytes.size());
-  for (int64_t i = 0; i < from.blocks(); ++i) {
+  for_blocks(from, [&](int64_t i) {
     const float value = bf16_to_float(load_16(from.block(i)));
     SH_CHECK(std::isfinite(value), kBadInput, "{}: element {} is {}", from.where, i, value);
-  }
+    std::memcpy(q.numbers.data() + 2 * i, from.block(i), 2);
+  });
   return q;
 }
 
@@ -96,15 +109,20 @@ bool has_least_int8(const Rows& from) {
   return false;
 }
 
+// The f16 at `at` of block i, which must be finite.
+void check_scale(const Rows& from, int64_t i, int at, const char* what) {
+  const float value = f16_to_float(load_16(from.block(i) + at));
+  SH_CHECK(std::isfinite(value), kBadInput, "{}: the {} of block {} is {}", from.where, what, i,
+           value);
+}
+
 QuantizedBuffer as_int8(const Rows& from) {
   QuantizedBuffer q = allocate(NumberFormat::kInt8, from.rows, from.cols);
-  for (int64_t i = 0; i < from.blocks(); ++i) {
-    const float scale = f16_to_float(load_16(from.block(i)));
-    SH_CHECK(std::isfinite(scale), kBadInput, "{}: the scale of block {} is {}", from.where, i,
-             scale);
+  for_blocks(from, [&](int64_t i) {
+    check_scale(from, i, 0, "scale");
     std::memcpy(q.scales.data() + 2 * i, from.block(i), 2);
     std::memcpy(q.numbers.data() + kInt8Block * i, from.block(i) + 2, kInt8Block);
-  }
+  });
   return q;
 }
 
@@ -112,41 +130,42 @@ QuantizedBuffer as_int8(const Rows& from) {
 // ones.
 constexpr int kPairs = 16;
 
-uint8_t code_at(const uint8_t* pairs, int element) {
-  const uint8_t pair = pairs[element % kPairs];
-  return element < kPairs ? pair & 15 : pair >> 4;
+// Eight codes, a byte each, two by two into a byte, the first low.
+uint32_t pair_up(uint64_t codes) {
+  codes = (codes | codes >> 4) & 0x00ff00ff00ff00ff;
+  codes = (codes | codes >> 8) & 0x0000ffff0000ffff;
+  return uint32_t(codes | codes >> 16);
 }
 
 void copy_pairs(const uint8_t* from, uint8_t* to) {
-  for (int k = 0; k < kPairs; ++k)
-    to[k] = uint8_t(code_at(from, 2 * k) | code_at(from, 2 * k + 1) << 4);
+  for (const int shift : {0, 4}) {
+    for (int half = 0; half < 2; ++half, to += 4) {
+      uint64_t eight;
+      std::memcpy(&eight, from + 8 * half, sizeof eight);
+      const uint32_t pairs = pair_up(eight >> shift & 0x0f0f0f0f0f0f0f0f);
+      std::memcpy(to, &pairs, sizeof pairs);
+    }
+  }
 }
 
 QuantizedBuffer as_int4(const Rows& from) {
   QuantizedBuffer q = allocate(NumberFormat::kInt4, from.rows, from.cols);
-  for (int64_t i = 0; i < from.blocks(); ++i) {
-    const uint8_t* block = from.block(i);
-    const float scale = f16_to_float(load_16(block));
-    SH_CHECK(std::isfinite(scale), kBadInput, "{}: the scale of block {} is {}", from.where, i,
-             scale);
-    std::memcpy(q.scales.data() + 2 * i, block, 2);
-    copy_pairs(block + 2, q.numbers.data() + i * kPairs);
-  }
+  for_blocks(from, [&](int64_t i) {
+    check_scale(from, i, 0, "scale");
+    std::memcpy(q.scales.data() + 2 * i, from.block(i), 2);
+    copy_pairs(from.block(i) + 2, q.numbers.data() + i * kPairs);
+  });
   return q;
 }
 
 QuantizedBuffer as_uint4(const Rows& from) {
   QuantizedBuffer q = allocate(NumberFormat::kUint4, from.rows, from.cols);
-  for (int64_t i = 0; i < from.blocks(); ++i) {
-    const uint8_t* block = from.block(i);
-    for (const int part : {0, 1}) {
-      const float value = f16_to_float(load_16(block + 2 * part));
-      SH_CHECK(std::isfinite(value), kBadInput, "{}: the {} of block {} is {}", from.where,
-               part == 0 ? "scale" : "offset", i, value);
-    }
-    std::memcpy(q.scales.data() + 4 * i, block, 4);
-    copy_pairs(block + 4, q.numbers.data() + i * kPairs);
-  }
+  for_blocks(from, [&](int64_t i) {
+    check_scale(from, i, 0, "scale");
+    check_scale(from, i, 2, "offset");
+    std::memcpy(q.scales.data() + 4 * i, from.block(i), 4);
+    copy_pairs(from.block(i) + 4, q.numbers.data() + i * kPairs);
+  });
   return q;
 }
 
@@ -154,18 +173,18 @@ QuantizedBuffer as_uint4(const Rows& from) {
 QuantizedBuffer as_mxfp4(const Rows& from) {
   constexpr float kMostE2M1 = 6;
   QuantizedBuffer q = allocate(NumberFormat::kMXFP4, from.rows, from.cols);
-  for (int64_t i = 0; i < from.blocks(); ++i) {
+  for_blocks(from, [&](int64_t i) {
     const uint8_t* block = from.block(i);
     SH_CHECK(std::isfinite(kMostE2M1 * e8m0_to_float(block[0])), kBadInput,
              "{}: the exponent of block {} is {}, beyond float", from.where, i, block[0]);
     q.scales[i] = block[0];
-    const auto code = [&](int element) {
-      const uint8_t bits = code_at(block + 1, element);
-      return bits == 8 ? 0 : bits;
-    };
-    for (int k = 0; k < kPairs; ++k)
-      q.numbers[i * kPairs + k] = uint8_t(code(2 * k) | code(2 * k + 1) << 4);
-  }
+    uint8_t plain[kPairs];
+    for (int k = 0; k < kPairs; ++k) {
+      const uint8_t low = block[1 + k] & 15, high = block[1 + k] >> 4;
+      plain[k] = uint8_t((low == 8 ? 0 : low) | (high == 8 ? 0 : high << 4));
+    }
+    copy_pairs(plain, q.numbers.data() + i * kPairs);
+  });
   return q;
 }
 
