@@ -5,13 +5,13 @@ JOBS  ?= $(shell nproc)
 .PHONY: chat build test bench format
 chat: ## build, then serve the bundled model and its page
 	setup/install.sh
-	$(MAKE) --no-print-directory build TESTS=OFF
+	$(MAKE) --no-print-directory build TESTS=OFF TARGET=shenhong
 	test -e data/graph.kg || $(BUILD)/shenhong kg init
 	$(BUILD)/shenhong serve
 
 build:
 	cmake --preset release -DSHENHONG_TESTS=$(or $(TESTS),ON) --log-level=WARNING
-	cmake --build $(BUILD) -j $(JOBS)
+	cmake --build $(BUILD) -j $(JOBS) --target $(or $(TARGET),all)
 
 test: ## everything that must hold: units, equalities, oracles' goldens, page, pipeline
 	setup/install.sh test
