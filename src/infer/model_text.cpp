@@ -73,6 +73,7 @@ Tokenizer load_tokenizer(const fs::path& model) {
 ChatTemplate load_chat_template(const fs::path& model) {
   if (!is_gguf(model)) return ChatTemplate::load(model);
   const Gguf file(model);
+  if (!file.has(kTemplateKey)) return ChatTemplate::absent();
   return ChatTemplate::parse(std::string(file.string(kTemplateKey)),
                              fmt::format("{}: {}", model.string(), kTemplateKey),
                              names_of(file, words_of(file)));
@@ -87,17 +88,18 @@ GgufMetadata gguf_text_metadata(const Tokenizer& tokenizer, const ChatTemplate& 
     flat.tokens.push_back(fmt::format("[PAD{}]", id));
     flat.kinds.push_back(FlatVocabulary::kUnused);
   }
-  return {{kModelKey, std::string(kModel)},
-          {kPreKey, std::string(kPre)},
-          {kTokensKey, std::move(flat.tokens)},
-          {kKindsKey, std::move(flat.kinds)},
-          {kMergesKey, std::move(flat.merges)},
-          {kBosKey, uint32_t(config.bos_token_id)},
-          {kEosKey, uint32_t(config.eos_token_id)},
-          {kPadKey, uint32_t(tokenizer.pad_id())},
-          {kAddsBosKey, true},
-          {"tokenizer.ggml.add_eos_token", false},
-          {kTemplateKey, chat.text()}};
+  GgufMetadata metadata = {{kModelKey, std::string(kModel)},
+                           {kPreKey, std::string(kPre)},
+                           {kTokensKey, std::move(flat.tokens)},
+                           {kKindsKey, std::move(flat.kinds)},
+                           {kMergesKey, std::move(flat.merges)},
+                           {kBosKey, uint32_t(config.bos_token_id)},
+                           {kEosKey, uint32_t(config.eos_token_id)},
+                           {kPadKey, uint32_t(tokenizer.pad_id())},
+                           {kAddsBosKey, true},
+                           {"tokenizer.ggml.add_eos_token", false}};
+  if (!chat.text().empty()) metadata.emplace_back(kTemplateKey, chat.text());
+  return metadata;
 }
 
 }  // namespace shenhong

@@ -83,10 +83,12 @@ ChatTemplate ChatTemplate::load(const fs::path& directory) {
   const fs::path file = directory / kFile;
   if (fs::exists(file)) return parse(read_file(file), file.string(), read_control_names(directory));
   const fs::path config = directory / "tokenizer_config.json";
+  if (!fs::exists(config)) return absent();
   const Json json = parse_json(read_file(config), config.string());
   const auto found = json.is_object() ? json.find("chat_template") : json.end();
-  SH_CHECK(found != json.end() && found->is_string(), kBadInput,
-           "{}: no \"chat_template\", and no {} beside it", config.string(), kFile);
+  if (found == json.end()) return absent();
+  SH_CHECK(found->is_string(), kBadInput, "{}: chat_template is {}; want a string", config.string(),
+           found->type_name());
   return parse(found->get<std::string>(), config.string() + ": chat_template",
                read_control_names(directory));
 }
@@ -96,10 +98,21 @@ ChatTemplate ChatTemplate::deepseek() {
   return instance;
 }
 
-const std::string& ChatTemplate::text() const { return jinja::text_of(*parsed_); }
+ChatTemplate ChatTemplate::absent() {
+  static const ChatTemplate instance = ChatTemplate(nullptr, {});
+  return instance;
+}
+
+const std::string& ChatTemplate::text() const {
+  static const std::string none;
+  return parsed_ ? jinja::text_of(*parsed_) : none;
+}
 
 std::vector<ChatTemplate::Piece> ChatTemplate::render(const std::vector<Message>& messages,
                                                       bool add_generation_prompt) const {
+  SH_CHECK(parsed_, kUsage,
+           "this model has no chat template and only continues texts: want generate --raw, or "
+           "/v1/completions of serve");
   using jinja::Text, jinja::Value;
   auto list = std::make_shared<std::vector<Value>>();
   for (const Message& message : messages) {
@@ -148,13 +161,15 @@ ChatTokens encode_chat_for_training(const Tokenizer& tokenizer, const ChatTempla
 void save_tokenizer_files(const Tokenizer& tokenizer, const ChatTemplate& chat,
                           const fs::path& directory) {
   tokenizer.save(directory / "tokenizer.json");
-  write_file(directory / kFile, chat.text());
-  const Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
-                       {"bos_token", kBos},
-                       {"eos_token", kEos},
-                       {"pad_token", tokenizer.token_bytes(tokenizer.pad_id())},
-                       {"clean_up_tokenization_spaces", false},
-                       {"chat_template", chat.text()}};
+  Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
+                 {"bos_token", kBos},
+                 {"eos_token", kEos},
+                 {"pad_token", tokenizer.token_bytes(tokenizer.pad_id())},
+                 {"clean_up_tokenization_spaces", false}};
+  if (!chat.text().empty()) {
+    write_file(directory / kFile, chat.text());
+    config["chat_template"] = chat.text();
+  }
   write_file(directory / "tokenizer_config.json", dump_json(config, 2) + "\n");
 }
 

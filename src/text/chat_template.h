@@ -33,13 +33,16 @@ class ChatTemplate {
   // Error(kBadInput) names the source and the line of anything outside the Jinja subset.
   // `names` are the template's bos_token and eos_token.
   static ChatTemplate parse(std::string jinja, const std::string& source, ControlNames names = {});
-  // chat_template.jinja of a model directory, else "chat_template" of its tokenizer_config.json.
+  // chat_template.jinja of a model directory, else "chat_template" of its tokenizer_config.json,
+  // else absent().
   static ChatTemplate load(const fs::path& model_directory);
+  // Of a model that only continues texts: its own text is empty, and render() says so.
+  static ChatTemplate absent();
   // DeepSeek-V3's form, without tools: BOS, all system texts, then for each turn
   // <｜User｜>… or <｜Assistant｜>…<｜end▁of▁sentence｜>. Other roles are refused.
   static ChatTemplate deepseek();
 
-  const std::string& text() const;
+  const std::string& text() const;  // "" where the model has none
 
   // A run of the rendered prompt. `from_message`: these bytes were written by someone outside and
   // must never be read as markup.

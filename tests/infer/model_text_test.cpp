@@ -90,6 +90,18 @@ TEST_F(ModelText, a_gguf_answers_as_its_directory_does) {
   EXPECT_EQ(one.generate(request).tokens, other.generate(request).tokens);
 }
 
+TEST_F(ModelText, without_a_chat_template_a_gguf_continues_texts) {
+  Engine one(directory_), other(gguf([](GgufMetadata&metadata) {
+    std::erase_if(metadata, [](const auto& p) { return p.first == "tokenizer.chat_template"; });
+  }));
+  GenerateRequest request;
+  request.prompt = one.text_prompt("床前");
+  request.max_tokens = 20;
+  request.sampling.temperature = 0;
+  EXPECT_EQ(one.generate(request).tokens, other.generate(request).tokens);
+  EXPECT_THROW(other.chat_prompt({{"user", "床前"}}), Error);
+}
+
 TEST_F(ModelText, other_tokenizers_are_refused) {
   const auto says = [](const std::string& text, const char* part) {
     EXPECT_NE(text.find(part), std::string::npos) << text;

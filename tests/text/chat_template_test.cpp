@@ -126,9 +126,27 @@ TEST(Chat, a_model_directory_is_written_and_read_back) {
   EXPECT_EQ(Tokenizer::load(directory / "tokenizer.json").json(), small_tokenizer().json());
   fs::remove(directory / "chat_template.jinja");
   EXPECT_EQ(ChatTemplate::load(directory).text(), ChatTemplate::deepseek().text());
-  write_file(directory / "tokenizer_config.json", "{}");
+  write_file(directory / "tokenizer_config.json", R"({"chat_template": 3})");
   EXPECT_NE(error_of(Exit::kBadInput, [&] { ChatTemplate::load(directory); }).find("chat_template"),
             std::string::npos);
+  fs::remove_all(directory);
+}
+
+TEST(Chat, a_model_without_a_template_says_so_when_it_is_asked_to_chat) {
+  const fs::path directory =
+      fs::temp_directory_path() / fmt::format("shenhong_no_chat_test_{}", ::getpid());
+  save_tokenizer_files(small_tokenizer(), ChatTemplate::absent(), directory);
+  EXPECT_FALSE(fs::exists(directory / "chat_template.jinja"));
+  const ChatTemplate chat = ChatTemplate::load(directory);
+  EXPECT_EQ(chat.text(), "");
+  EXPECT_NE(error_of(Exit::kUsage,
+                     [&] {
+                       render_chat(chat, {{"user", "hi"}}, true);
+                     })
+                .find("no chat template"),
+            std::string::npos);
+  fs::remove(directory / "tokenizer_config.json");
+  EXPECT_EQ(ChatTemplate::load(directory).text(), "");
   fs::remove_all(directory);
 }
 
