@@ -30,8 +30,10 @@ flags="-std=c++20 -O2 -Wall -Wextra -Wpedantic -Wshadow -Werror -Wno-restrict -W
 export flags work
 compile() {
   object=$work/objects/$(tr / _ <<<"$1").o
+  # Headers count as well: whatever is newer than the object makes it old.
+  if [[ -e $object && -z $(find src/core src/kernels tests/kernels -newer "$object" -print -quit) ]]; then return; fi
   # shellcheck disable=SC2086
-  [[ $object -nt $1 ]] || aarch64-linux-gnu-g++ $flags -c "$1" -o "$object"
+  $(command -v ccache) aarch64-linux-gnu-g++ $flags -c "$1" -o "$object"
 }
 export -f compile
 printf '%s\n' src/core/parallel.cpp src/kernels/*.cpp tests/kernels/*.cpp | xargs -P "${JOBS:-$(nproc)}" -I{} bash -ec 'compile {}'

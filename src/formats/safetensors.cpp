@@ -11,8 +11,8 @@
 #include "core/error.h"
 #include "core/floats.h"
 #include "core/json.h"
+#include "core/quoted.h"
 #include "formats/new_file.h"
-#include "formats/quoted.h"
 
 static_assert(std::endian::native == std::endian::little, "tensors are mapped as they lie on disk");
 

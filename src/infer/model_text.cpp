@@ -1,7 +1,7 @@
 #include "infer/model_text.h"
 
 #include "core/error.h"
-#include "formats/quoted.h"
+#include "core/quoted.h"
 #include "model/gguf_model.h"
 #include "text/flat_vocabulary.h"
 

@@ -51,6 +51,7 @@ void PagePool::write(int page, int layer, int place, const float* numbers) {
 
 FloatRows PagePool::read(int page, int layer, int place, int count, int begin, int end,
                          Buffer<float>& scratch) const {
+  SH_ASSERT(row_.format != CacheFormat::kInt8 || begin % kInt8Block == 0);
   const uint8_t* rows = bytes_.data() + offset(page, layer) + place * row_.bytes();
   if (row_.format == CacheFormat::kF32)
     return {reinterpret_cast<const float*>(rows) + begin, row_.size()};

@@ -48,7 +48,6 @@ inline void read_f16_row(const uint16_t* x, int size, float* out) {
 // A whole block; returns its scale.
 inline float write_int8_block(const float* x, int8_t* codes) {
   const hn::ScalableTag<float> d;
-  const hn::Rebind<int32_t, decltype(d)> ints;
   const hn::Rebind<int8_t, decltype(d)> bytes;
   const int lanes = int(hn::Lanes(d));
   auto top = hn::Zero(d), rest = top;

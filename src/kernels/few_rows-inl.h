@@ -8,6 +8,7 @@
 
 #include "hwy/highway.h"
 #include "kernels/kernels.h"
+#include "kernels/tail-inl.h"
 #include "kernels/tile-inl.h"
 
 #if defined(SHENHONG_KERNELS_FEW_ROWS_INL_H) == defined(HWY_TARGET_TOGGLE)
@@ -68,10 +69,10 @@ HWY_INLINE void run_dots(const float* a, int64_t lda, const float* b, int K, Vec
     });
   }
   for (; k < K; k += kLanes) {
-    const auto inside = hn::FirstN(d, size_t(std::min(K - k, kLanes)));
-    const Vector bv = hn::MaskedLoad(inside, d, b + k);
+    const Tail tail{size_t(std::min(K - k, kLanes))};
+    const Vector bv = tail.load(b + k);
     unroll<kRows>([&](auto r) HWY_ATTR {
-      sums[r][0] = hn::MulAdd(hn::MaskedLoad(inside, d, a + r * lda + k), bv, sums[r][0]);
+      sums[r][0] = hn::MulAdd(tail.load(a + r * lda + k), bv, sums[r][0]);
     });
   }
   unroll<kRows>([&](auto r) HWY_ATTR {

@@ -5,6 +5,7 @@
 
 #include "core/buffer.h"
 #include "hwy/highway.h"
+#include "kernels/tail-inl.h"
 #include "kernels/tile-inl.h"
 
 #if defined(SHENHONG_KERNELS_PACK_INL_H) == defined(HWY_TARGET_TOGGLE)
@@ -72,9 +73,9 @@ HWY_INLINE void stage_along(const float* a, int64_t lda, int rows, int depth, fl
     for (int r = 0; r < rows; ++r)
       hn::StoreU(hn::LoadU(d, a + r * lda + k), d, out + r * kRowStride + k);
   if (whole == depth) return;
-  const auto inside = hn::FirstN(d, size_t(depth - whole));
+  const Tail tail{size_t(depth - whole)};
   for (int r = 0; r < rows; ++r)
-    hn::StoreU(hn::MaskedLoad(inside, d, a + r * lda + whole), d, out + r * kRowStride + whole);
+    hn::StoreU(tail.load(a + r * lda + whole), d, out + r * kRowStride + whole);
 }
 
 // Rows of an operand that are asked for ahead of the one that is copied.
@@ -115,9 +116,7 @@ inline void pack_rows(const float* b, int64_t ldb, int columns, int depth, float
       const int panel = n / kTileColumns, column = n % kTileColumns, left = columns - n;
       hwy::Prefetch(b + kRowsAhead * ldb + n);
       float* to = out + (int64_t(panel) * depth + k) * kTileColumns + column;
-      hn::Store(left >= kLanes ? hn::LoadU(d, b + n)
-                               : hn::MaskedLoad(hn::FirstN(d, size_t(left)), d, b + n),
-                d, to);
+      hn::Store(left >= kLanes ? hn::LoadU(d, b + n) : Tail{size_t(left)}.load(b + n), d, to);
     }
   }
 }

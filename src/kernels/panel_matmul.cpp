@@ -1,11 +1,11 @@
 #include "kernels/panel_matmul.h"
 
 #include <algorithm>
-#include <atomic>
 #include <vector>
 
 #include "core/error.h"
 #include "core/parallel.h"
+#include "core/parallel_ahead.h"
 #include "kernels/kernels.h"
 
 namespace shenhong {
@@ -118,18 +118,11 @@ void run_products(std::span<const PanelProduct> products) {
   thread_local std::vector<PanelProduct> pieces;
   pieces.clear();
   for (const PanelProduct& p : products) cut(p, std::max(kPieceWork, work / kPieces), pieces);
-  // A thread takes its next piece before it begins one, so that it knows what to fetch. Only who
-  // computes a piece depends on the threads, not what.
   const std::span<const PanelProduct> all = pieces;
-  std::atomic<size_t> taken{0};
-  parallel_for(std::min<int64_t>(thread_count(), int64_t(all.size())), [&, all](int64_t) {
-    for (size_t i = taken.fetch_add(1); i < all.size();) {
-      const size_t next = taken.fetch_add(1);
-      PanelProduct piece = all[i];
-      piece.next = next < all.size() ? start_of(all[next]) : nullptr;
-      product(piece);
-      i = next;
-    }
+  parallel_for_ahead(int64_t(all.size()), [&, all](int64_t i, int64_t next) {
+    PanelProduct piece = all[size_t(i)];
+    piece.next = size_t(next) < all.size() ? start_of(all[size_t(next)]) : nullptr;
+    product(piece);
   });
 }
 

@@ -16,6 +16,7 @@
 #if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
 #include "kernels/kernels.h"
 #include "kernels/panels_simd-inl.h"
+#include "kernels/tail-inl.h"
 #include "kernels/tile-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -42,9 +43,8 @@ HWY_INLINE void write_sums(const Vector (&sums)[kRows][kVectors], const PanelPro
       if (left >= kLanes) {
         hn::StoreU(add ? hn::Add(hn::LoadU(d, at), sums[r][v]) : sums[r][v], d, at);
       } else if (left > 0) {
-        const auto inside = hn::FirstN(d, size_t(left));
-        hn::BlendedStore(add ? hn::Add(hn::MaskedLoad(inside, d, at), sums[r][v]) : sums[r][v],
-                         inside, d, at);
+        const Tail tail{size_t(left)};
+        tail.store(add ? hn::Add(tail.load(at), sums[r][v]) : sums[r][v], at);
       }
     });
   });

@@ -10,6 +10,7 @@
 
 #include "hwy/cache_control.h"
 #include "hwy/highway.h"
+#include "kernels/tail-inl.h"
 
 #if defined(SHENHONG_KERNELS_TILE_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef SHENHONG_KERNELS_TILE_INL_H
@@ -109,13 +110,13 @@ struct Sums {
   // The last vector lies partly outside C.
   HWY_INLINE void write_part(const Tile& tile) const {
     const F d;
-    const auto inside = hn::FirstN(d, size_t(tile.columns - (kVectors - 1) * kLanes));
+    const Tail tail{size_t(tile.columns - (kVectors - 1) * kLanes)};
     const bool add = tile.add;
     each(tile, [&](Vector sum, float* c, int v) HWY_ATTR {
       if (v < kVectors - 1) {
         hn::StoreU(add ? hn::Add(hn::LoadU(d, c), sum) : sum, d, c);
       } else {
-        hn::BlendedStore(add ? hn::Add(hn::MaskedLoad(inside, d, c), sum) : sum, inside, d, c);
+        tail.store(add ? hn::Add(tail.load(c), sum) : sum, c);
       }
     });
   }

@@ -7,6 +7,7 @@
 #include "hwy/contrib/math/math-inl.h"
 #include "hwy/highway.h"
 #include "kernels/kernels.h"
+#include "kernels/tail-inl.h"
 
 #if defined(SHENHONG_KERNELS_VECTOR_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef SHENHONG_KERNELS_VECTOR_INL_H
@@ -20,7 +21,7 @@ namespace shenhong::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// How a vector of a row touches memory: whole, or only the lanes before the end of the row.
+// A vector inside a row, as Tail is one at its end.
 struct Whole {
   HWY_INLINE hn::Vec<hn::ScalableTag<float>> load(const float* p) const {
     return hn::LoadU(hn::ScalableTag<float>(), p);
@@ -32,23 +33,6 @@ struct Whole {
   template <class V>
   HWY_INLINE V keep(V v, V /*outside*/) const {
     return v;
-  }
-};
-
-struct Tail {
-  size_t lanes;
-
-  HWY_INLINE auto inside() const { return hn::FirstN(hn::ScalableTag<float>(), lanes); }
-  HWY_INLINE hn::Vec<hn::ScalableTag<float>> load(const float* p) const {
-    return hn::MaskedLoad(inside(), hn::ScalableTag<float>(), p);
-  }
-  template <class V>
-  HWY_INLINE void store(V v, float* p) const {
-    hn::BlendedStore(v, inside(), hn::ScalableTag<float>(), p);
-  }
-  template <class V>
-  HWY_INLINE V keep(V v, V outside) const {
-    return hn::IfThenElse(inside(), v, outside);
   }
 };
 

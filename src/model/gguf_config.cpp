@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <climits>
 
-#include "formats/quoted.h"
+#include "core/quoted.h"
 
 namespace shenhong {
 namespace {

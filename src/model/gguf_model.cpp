@@ -9,7 +9,7 @@
 #include "core/floats.h"
 #include "core/json.h"
 #include "core/parallel.h"
-#include "formats/quoted.h"
+#include "core/quoted.h"
 #include "model/gguf_config.h"
 
 namespace shenhong {

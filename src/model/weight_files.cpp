@@ -8,7 +8,7 @@
 #include "core/error.h"
 #include "core/floats.h"
 #include "core/json.h"
-#include "formats/quoted.h"
+#include "core/quoted.h"
 #include "model/gguf_names.h"
 
 namespace shenhong {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/quoted.h"
 #include "text/regex_dialect.h"
 
 namespace shenhong {
@@ -60,7 +61,7 @@ class Pretokenizer::Expression {
     if (!code_) {
       PCRE2_UCHAR message[256];
       pcre2_get_error_message(error, message, sizeof message);
-      fail(Exit::kBadInput, "{}: regular expression '{}': {}", where, pattern,
+      fail(Exit::kBadInput, "{}: regular expression {}: {}", where, in_quotes(pattern),
            reinterpret_cast<const char*>(message));
     }
     // Where the system forbids making code, the interpreter gives the same matches.

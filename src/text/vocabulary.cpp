@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/quoted.h"
 #include "text/byte_alphabet.h"
-#include "text/utf8.h"
 
 namespace shenhong {
 namespace {
@@ -19,12 +19,6 @@ const Json& entry(const Json& object, const char* key) {
   static const Json null;
   const auto found = object.find(key);
   return found == object.end() ? null : *found;
-}
-
-// Long texts from the file, cut for a one-line error.
-std::string quoted(const std::string& text) {
-  return text.size() <= 60 ? fmt::format("'{}'", text)
-                           : fmt::format("'{}…'", sanitise_utf8(text.substr(0, 60)));
 }
 
 class Reader {
@@ -95,14 +89,14 @@ class Reader {
   int checked_id(const Json& id, const std::string& name) const {
     SH_CHECK(id.is_number_integer() && id >= 0 && id < entries_, kBadInput,
              "{}: token {}: id {}: want an integer below {}, the number of entries", source_,
-             quoted(name), dump_json(id), entries_);
+             in_quotes(name), dump_json(id), entries_);
     return id.get<int>();
   }
 
   void put(int id, std::string bytes, bool special, const std::string& name) {
     SH_CHECK(name.size() <= kMaxTokenBytes && !name.empty(), kBadInput,
-             "{}: token {} (id {}): {} bytes, want 1 to {}", source_, quoted(name), id, name.size(),
-             kMaxTokenBytes);
+             "{}: token {} (id {}): {} bytes, want 1 to {}", source_, in_quotes(name), id,
+             name.size(), kMaxTokenBytes);
     if (size_t(id) >= tokens_.size())
       tokens_.resize(size_t(id) + 1), special_.resize(size_t(id) + 1);
     tokens_[size_t(id)] = std::move(bytes);
@@ -116,7 +110,7 @@ class Reader {
     for (const auto& [name, value] : vocab.items()) {
       const int id = checked_id(value, name);
       SH_CHECK(size_t(id) >= tokens_.size() || tokens_[size_t(id)].empty(), kBadInput,
-               "{}: token {}: id {} is taken by another token", source_, quoted(name), id);
+               "{}: token {}: id {} is taken by another token", source_, in_quotes(name), id);
       // A special token's name is written plainly, as is any token outside of the byte alphabet.
       put(id, from_byte_alphabet(name).value_or(name), false, name);
       vocab_.emplace(name, id);
@@ -139,11 +133,12 @@ class Reader {
       for (const char* key : {"lstrip", "rstrip", "single_word"})
         SH_CHECK(entry(added[i], key) != Json(true), kBadInput, "{}.{} = true is not supported",
                  where, key);
-      SH_CHECK(names.insert(name).second, kBadInput, "{}: {} is listed twice", where, quoted(name));
+      SH_CHECK(names.insert(name).second, kBadInput, "{}: {} is listed twice", where,
+               in_quotes(name));
       const auto known = vocab_.find(name);
       const bool free = size_t(id) >= tokens_.size() || tokens_[size_t(id)].empty();
       SH_CHECK(known == vocab_.end() ? free : known->second == id, kBadInput,
-               "{}: {} has id {}, which model.vocab contradicts", where, quoted(name), id);
+               "{}: {} has id {}, which model.vocab contradicts", where, in_quotes(name), id);
       put(id, name, true, name);
     }
   }
@@ -163,15 +158,16 @@ class Reader {
     const std::string text = merge.get<std::string>();
     const size_t space = text.find(' ');
     SH_CHECK(space != text.npos && text.find(' ', space + 1) == text.npos, kBadInput,
-             "{} = {}: want two tokens and one space", where, quoted(text));
+             "{} = {}: want two tokens and one space", where, in_quotes(text));
     return {text.substr(0, space), text.substr(space + 1)};
   }
 
   int merge_token(const std::string& name, const std::string& where) const {
     const auto found = vocab_.find(name);
-    SH_CHECK(found != vocab_.end(), kBadInput, "{}: {} is not in model.vocab", where, quoted(name));
+    SH_CHECK(found != vocab_.end(), kBadInput, "{}: {} is not in model.vocab", where,
+             in_quotes(name));
     SH_CHECK(!special_[size_t(found->second)], kBadInput, "{}: {} is a special token", where,
-             quoted(name));
+             in_quotes(name));
     return found->second;
   }
 
@@ -193,7 +189,8 @@ class Reader {
       const auto [left, right] = halves(list[i], where);
       const int result = merge_token(left + right, where);
       SH_CHECK(merges.add(merge_token(left, where), merge_token(right, where), result), kBadInput,
-               "{}: {} and {} are merged by an earlier entry", where, quoted(left), quoted(right));
+               "{}: {} and {} are merged by an earlier entry", where, in_quotes(left),
+               in_quotes(right));
     }
     return merges;
   }

@@ -200,7 +200,6 @@ TEST_F(DraftsTest, a_guide_writes_what_it_would_write_without) {
 TEST_F(DraftsTest, change_nothing_in_company) {
   Engine engine(directory_, {.cache_bytes = cache_bytes(read_config(directory_ / "config.json"),
                                                         256, /*drafts=*/true),
-                             .cache = CacheFormat::kF32,
                              .drafts = kAutoDrafts});
   std::vector<std::string> wanted, got(24);
   const auto ask = [&](uint64_t i, int drafts) {
@@ -245,7 +244,7 @@ TEST_F(EngineTest, the_same_seed_gives_the_same_answer) {
 }
 
 TEST_F(EngineTest, greedy_answers_are_those_of_the_training_forward) {
-  Engine engine(directory_, {.cache = CacheFormat::kF32});
+  Engine engine(directory_);
   GenerateRequest r = request(engine);
   r.sampling.temperature = 0;
   r.max_tokens = 12;
@@ -281,8 +280,7 @@ TEST_F(EngineTest, the_next_turn_reads_only_what_is_new) {
 
 TEST_F(EngineTest, answers_at_the_same_time_are_those_of_one_after_the_other) {
   Engine engine(directory_,
-                {.cache_bytes = cache_bytes(read_config(directory_ / "config.json"), 160),
-                 .cache = CacheFormat::kF32});
+                {.cache_bytes = cache_bytes(read_config(directory_ / "config.json"), 160)});
   std::vector<GenerateResult> wanted, got(12);
   std::vector<std::string> shown(got.size());
   for (uint64_t seed = 0; seed < got.size(); ++seed)
@@ -308,8 +306,7 @@ TEST_F(EngineTest, answers_at_the_same_time_are_those_of_one_after_the_other) {
 // The context is what the cache holds, where that is less than the model's.
 TEST_F(EngineTest, a_small_cache_shortens_the_context) {
   Engine engine(directory_,
-                {.cache_bytes = cache_bytes(read_config(directory_ / "config.json"), 32),
-                 .cache = CacheFormat::kF32});
+                {.cache_bytes = cache_bytes(read_config(directory_ / "config.json"), 32)});
   EXPECT_EQ(engine.cache_tokens(), 32);
   EXPECT_TRUE(engine.cache_limits_context());
   EXPECT_EQ(engine.context_tokens(), 32);

@@ -3,6 +3,7 @@
 #include <limits>
 #include <vector>
 
+#include "kernels/fenced.h"
 #include "kernels/kernels.h"
 #include "kernels/tables.h"
 
@@ -86,6 +87,34 @@ TEST_P(GemmOfEveryTable, is_exact_on_whole_numbers_at_all_sizes_and_writes_only_
           SCOPED_TRACE(testing::Message()
                        << "layout " << int(layout) << " M " << M << " N " << N << " K " << K);
           ASSERT_NO_FATAL_FAILURE(expect_exact(table(), p));
+        }
+      }
+    }
+  }
+}
+
+// What follows a row of C may be written by another thread meanwhile, and nothing may follow A or
+// B.
+TEST_P(GemmOfEveryTable, touches_nothing_past_the_end_of_its_matrices) {
+  const std::vector<int> sizes = {1, 3, 6, 13, 16, 18, 35};
+  for (const Layout layout : kLayouts) {
+    for (const int M : sizes) {
+      for (const int N : sizes) {
+        for (const int K : sizes) {
+          const Problem p(layout, M, N, K, 0, true);
+          Buffer<float> want = p.output(kNaN);
+          Fenced a(p.a), b(p.b), c(want);
+          table().gemm(p.gemm(want, false));
+          Gemm<float> g = p.gemm(want, false);
+          g.a = a.data();
+          g.b = b.data();
+          g.c = c.data();
+          table().gemm(g);
+          ASSERT_NO_FATAL_FAILURE(expect_same_bits(c.numbers(), want));
+          g.accumulate = true;
+          table().gemm(g);
+          for (float& x : want) x *= 2;
+          ASSERT_NO_FATAL_FAILURE(expect_same_bits(c.numbers(), want));
         }
       }
     }

@@ -8,6 +8,7 @@
 
 #include "core/floats.h"
 #include "kernels/closeness.h"
+#include "kernels/fenced.h"
 #include "kernels/kernels.h"
 #include "kernels/quantized_matrix.h"
 #include "kernels/tables.h"
@@ -73,6 +74,35 @@ TEST_P(PanelsOfEveryTable, agree_with_the_definition_at_all_sizes_and_write_only
           for (int64_t i = 0; i < want.size(); ++i)
             if (i % ldy < N) want[i] *= 2;
           ASSERT_NO_FATAL_FAILURE(expect_close(got, want, 4e-5)) << format_name(format);
+        }
+      }
+    }
+  }
+}
+
+// What follows a row of y may be written by another thread meanwhile.
+TEST_P(PanelsOfEveryTable, touch_nothing_past_the_end_of_rows) {
+  Random random(9);
+  for (const NumberFormat format : kFormats) {
+    for (const int N : {1, 6, 16, 21, 37}) {
+      for (const int K : {3, 30, 64, 131}) {
+        if (!fits_blocks(format, K)) continue;
+        const WeightPanels w(format, N, K, random.normal(int64_t(N) * K).data());
+        for (const int M : {1, 2, 3, 5, 13}) {
+          Activations a(M, K, random.normal(int64_t(M) * K));
+          if (takes_int8(format)) a.quantize(table());
+          Buffer<float> want(M * N);
+          PanelProduct p = product(w, a, want, N);
+          table().panel_product(p);
+          Fenced x(a.x), y(want);
+          p.x = x.data();
+          p.y = y.data();
+          table().panel_product(p);
+          ASSERT_NO_FATAL_FAILURE(expect_same_bits(y.numbers(), want)) << format_name(format);
+          p.accumulate = true;
+          table().panel_product(p);
+          for (float& sum : want) sum *= 2;
+          ASSERT_NO_FATAL_FAILURE(expect_same_bits(y.numbers(), want)) << format_name(format);
         }
       }
     }

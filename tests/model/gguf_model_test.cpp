@@ -373,6 +373,42 @@ TEST_F(GgufModelErrors, mxfp4_beyond_float) {
   }
 }
 
+TEST_F(GgufModelErrors, a_number_that_is_none_in_every_type) {
+  ModelConfig config = even_config();
+  config.hidden_size = 256;  // a block of every type
+  struct Case {
+    BlockType type;
+    size_t at;  // of a number or a scale in its block
+    uint16_t bits;
+  };
+  constexpr uint16_t kNaN = 0x7e00, kInfinity = 0x7c00;  // as f16
+  for (const Case& bad : {Case{BlockType::kF32, 2, 0x7fc0}, Case{BlockType::kF16, 0, kNaN},
+                          Case{BlockType::kBF16, 0, 0xff80}, Case{BlockType::kQ4_0, 0, kNaN},
+                          Case{BlockType::kQ4_1, 0, kNaN}, Case{BlockType::kQ4_1, 2, kInfinity},
+                          Case{BlockType::kQ5_0, 0, kInfinity}, Case{BlockType::kQ5_1, 0, kNaN},
+                          Case{BlockType::kQ5_1, 2, kNaN}, Case{BlockType::kQ8_0, 0, kInfinity},
+                          Case{BlockType::kQ4_K, 0, kNaN}, Case{BlockType::kQ4_K, 2, kInfinity},
+                          Case{BlockType::kQ5_K, 0, kInfinity}, Case{BlockType::kQ5_K, 2, kNaN},
+                          Case{BlockType::kQ6_K, 208, kNaN}, Case{BlockType::kMXFP4, 0, 0xffff}}) {
+    const BlockLayout& block = block_layout(bad.type);
+    const auto message = [&](uint16_t bits) {
+      return error(
+          [&](GgufMetadata&, Tensors& tensors) {
+            GgufTensorToWrite& tensor = tensor_of(tensors, "token_embd.weight");
+            tensor.type = bad.type;
+            tensor.fill = [&, bits](std::span<uint8_t> out) {
+              std::ranges::fill(out, uint8_t(0));
+              const size_t bytes = size_t(block.bytes), middle = out.size() / bytes / 2 * bytes;
+              std::memcpy(out.data() + middle + bad.at, &bits, sizeof bits);
+            };
+          },
+          config);
+    };
+    EXPECT_EQ(message(0), "") << block.name;
+    EXPECT_SAYS(message(bad.bits), "token_embd.weight") << block.name << " byte " << bad.at;
+  }
+}
+
 TEST_F(GgufModelErrors, two_scales_of_yarn_cannot_be_written) {
   ModelConfig config = tiny_config();
   config.rope_scaling.factor = 4;

@@ -14,12 +14,10 @@ Beside each NAME.safetensors: tokens and the peer's logits, in float32 from the 
 Needs torch, transformers, safetensors and gguf. Made with transformers 5.24.0, gguf 0.19.0.
 """
 import json
-import os
 import pathlib
-import subprocess
-import sys
 import tempfile
 
+import checkpoints
 import gguf
 import torch
 import transformers
@@ -255,24 +253,10 @@ def v2_lite(out, large, generator):
     write_answer(out / "v2_lite.safetensors", model, model.config.vocab_size, generator)
 
 
-def main():
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    torch.set_num_threads(1)
-    large = len(sys.argv) > 1
-    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
-    torch.manual_seed(seed)
-    generator = torch.Generator().manual_seed(seed)
-    with tempfile.TemporaryDirectory() as temporary:
-        out = pathlib.Path(temporary) if large else GOLDEN
-        out.mkdir(parents=True, exist_ok=True)
-        bf16_sharded(out, large, generator)
-        fp8_mtp(out, large, generator)
-        v2_lite(out, large, generator)
-        if large:
-            environment = dict(os.environ, SHENHONG_CHECKPOINTS=str(out))
-            command = [f"{sys.argv[1]}/tests/infer_tests", "--gtest_filter=Checkpoints*", "--gtest_print_time=0"]
-            sys.exit(subprocess.run(command, env=environment, check=False).returncode)
+def write_all(out, large, generator):
+    bf16_sharded(out, large, generator)
+    fp8_mtp(out, large, generator)
+    v2_lite(out, large, generator)
 
 
-main()
+checkpoints.make(GOLDEN, write_all, "SHENHONG_CHECKPOINTS", "Checkpoints*")

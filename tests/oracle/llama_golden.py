@@ -12,12 +12,9 @@
 Beside them NAME.safetensors: tokens and the peer's logits, in float32 from the weights as stored.
 Needs torch, transformers, safetensors and gguf. Made with transformers 5.24.0, gguf 0.19.0.
 """
-import os
 import pathlib
-import subprocess
-import sys
-import tempfile
 
+import checkpoints
 import gguf
 import torch
 import transformers
@@ -125,24 +122,10 @@ def write(out, name, model, generator, architecture=None):
         write_gguf(out / f"{name}.gguf", architecture, peer, load_file(directory / "model.safetensors"))
 
 
-def main():
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    torch.set_num_threads(1)
-    large = len(sys.argv) > 1
-    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
-    torch.manual_seed(seed)
-    generator = torch.Generator().manual_seed(seed)
-    with tempfile.TemporaryDirectory() as temporary:
-        out = pathlib.Path(temporary) if large else GOLDEN
-        out.mkdir(parents=True, exist_ok=True)
-        write(out, "grouped", grouped(large), generator, "llama")
-        write(out, "tied", tied(large), generator)
-        write(out, "qwen2", qwen2(large), generator, "qwen2")
-        if large:
-            environment = dict(os.environ, SHENHONG_LLAMA_CHECKPOINTS=str(out))
-            command = [f"{sys.argv[1]}/tests/infer_tests", "--gtest_filter=LlamaForm.logits*", "--gtest_print_time=0"]
-            sys.exit(subprocess.run(command, env=environment, check=False).returncode)
+def write_all(out, large, generator):
+    write(out, "grouped", grouped(large), generator, "llama")
+    write(out, "tied", tied(large), generator)
+    write(out, "qwen2", qwen2(large), generator, "qwen2")
 
 
-main()
+checkpoints.make(GOLDEN, write_all, "SHENHONG_LLAMA_CHECKPOINTS", "LlamaForm.logits*")

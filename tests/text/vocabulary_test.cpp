@@ -131,6 +131,15 @@ TEST(Vocabulary, each_fault_is_an_error_that_names_the_entry) {
   names([](Json& d) { d["added_tokens"][4] = d["added_tokens"][3]; }, "listed twice");
   names([](Json& d) { d["added_tokens"][4]["lstrip"] = true; }, "added_tokens[4].lstrip");
   names([](Json& d) { d["added_tokens"].erase(0); }, std::string(kBos));
+  names([](Json& d) { d["model"]["vocab"]["a\nb"] = -1; }, "token 'a\\nb': id -1");
+  names([](Json& d) { d["model"]["merges"][3] = "a\n b"; }, "'a\\nb' is not in model.vocab");
+  const auto regex = [&](const std::string& pattern, const std::string& part) {
+    names([&](Json& d) { d["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = pattern; },
+          part);
+  };
+  regex(std::string((64 << 10) + 1, 'a'), "65537 bytes of regular expression, limit 65536");
+  regex("(((a{9,999}){9,999}){9,999})", "too large");
+  regex("a(\n" + std::string(1000, 'b'), "pretokenizers[0]: regular expression 'a(\\nbbb");
   EXPECT_NE(error_of(Exit::kBadInput, [] { Tokenizer::parse("{\"model\": ", "x.json"); })
                 .find("x.json:1:"),
             std::string::npos);
