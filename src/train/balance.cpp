@@ -11,7 +11,7 @@
 namespace shenhong {
 namespace {
 
-constexpr float kDecay = 0.7f;  // of the average that biases are where the experts vary
+constexpr float kThresholdDecay = 0.7f;  // of the average that the thresholds are
 
 // The (rank+1)-th largest; reorders `values`.
 float descending(std::vector<float>& values, int64_t rank) {
@@ -184,7 +184,7 @@ void Balancer::update(const Routers& routers) {
     for (size_t e = 0; e < layers_[i].bias_sum.size(); ++e) {
       float& bias = routers[i].bias->value[e];
       const float now = float(layers_[i].bias_sum[e] / layers_[i].micro_batches);
-      bias = experts_vary_ ? kDecay * bias + (1 - kDecay) * now : now;
+      bias = by_threshold_ ? kThresholdDecay * bias + (1 - kThresholdDecay) * now : now;
     }
   }
   layers_.clear();

@@ -21,7 +21,7 @@
 // With identity experts the problem is "each token takes K of R experts, each routed one
 // T·mean_experts/E tokens", which leaves T·(K - mean_experts) to the identity ones together. α_t is
 // the (K+1)-th largest of all R. Nothing asks how the identity experts share theirs out, so their
-// biases stay (LongCat-Flash), and the routed ones' follow as thresholds do.
+// biases stay (LongCat-Flash).
 //
 // The biases are the whole state between steps, and the model's checkpoint holds them.
 #pragma once
@@ -62,6 +62,7 @@ class Balancer {
 
   Balancer(const BalanceConfig& config, const ModelConfig& model)
       : config_(config),
+        by_threshold_(model.by_threshold()),
         experts_vary_(model.experts_vary()),
         mean_experts_(model.mean_experts()),
         min_experts_(model.min_experts()),
@@ -87,7 +88,7 @@ class Balancer {
   void observe_quantiles(const RouterStatistics<float>& router, Layer& layer) const;
 
   BalanceConfig config_;
-  bool experts_vary_;
+  bool by_threshold_, experts_vary_;
   double mean_experts_;
   int min_experts_, max_experts_;
   std::vector<Layer> layers_;

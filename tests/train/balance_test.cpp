@@ -288,9 +288,11 @@ TEST(Balance, identity_experts_leave_the_mean_and_an_even_load) {
     double mean, sigma, most;
   };
   // The last case counts 32 tokens per expert and step.
-  for (const auto& [identity, chosen, mean, sigma, most] :
-       {Case{32, 8, 6, 1, 0.1}, {8, 8, 6, 0.5, 0.1}, {4, 8, 5.5, 1, 0.1}, {1, 6, 5.5, 1, 0.1},
-        {64, 6, 2, 1, 0.2}}) {
+  for (const auto& [identity, chosen, mean, sigma, most] : {Case{32, 8, 6, 1, 0.1},
+                                                            {8, 8, 6, 0.5, 0.1},
+                                                            {4, 8, 5.5, 1, 0.1},
+                                                            {1, 6, 5.5, 1, 0.1},
+                                                            {64, 6, 2, 1, 0.2}}) {
     const ModelConfig model = SkewedRouter::identity_model(identity, chosen, mean);
     model.validate("[model]");
     const Settled settled = settle(model, {}, sigma, 60, 30);
