@@ -56,6 +56,13 @@ def fewer_by_threshold(share):
     return vary
 
 
+def identity(recipe):
+    """The routed FLOP of threshold-75%: a quarter of the choices falls on identity experts, half as many as there are routed ones (LongCat-Flash)."""
+    m = recipe["model"]
+    m["routing"] = {"method": "identity", "mean_experts": 0.75 * m.get("num_experts_per_tok", 2),
+                    "identity_experts": m.get("n_routed_experts", 16) // 2}
+
+
 def one_expert_less(recipe):
     recipe["model"]["num_experts_per_tok"] = recipe["model"].get("num_experts_per_tok", 2) - 1
 
@@ -71,6 +78,7 @@ VARIANTS = {
     "threshold-capped": lambda r: threshold(max_experts=2 * r["model"].get("num_experts_per_tok", 2))(r),
     "threshold-75%": fewer_by_threshold(0.75),
     "threshold-50%": fewer_by_threshold(0.5),
+    "identity": identity,
     "topk-minus-1": one_expert_less,
     "sign": balance(method="sign", speed=1e-3),
     "sign+sequence": balance(method="sign", speed=1e-3, alpha=1e-4),

@@ -44,6 +44,7 @@ void print_info(const fs::path& model, bool as_json) {
       {"mean_experts", config.mean_experts()},
       {"min_experts", config.min_experts()},
       {"max_experts", config.max_experts()},
+      {"identity_experts", config.routing.identity_experts},
       {"context", config.max_position_embeddings}};
   if (as_json) {
     std::puts(dump_json(json).c_str());
@@ -57,10 +58,13 @@ void print_info(const fs::path& model, bool as_json) {
                   double(cost.parameters_active) / 1e6));
   row("layers, width, heads", fmt::format("{}, {}, {}", config.num_hidden_layers,
                                           config.hidden_size, config.num_attention_heads));
+  const std::string how = config.by_threshold() ? "by threshold"
+                                                : fmt::format("beside {} identity experts",
+                                                              config.routing.identity_experts);
   const std::string per_token =
-      config.by_threshold()
-          ? fmt::format("{} on average per token ({} to {}, by threshold)", config.mean_experts(),
-                        config.min_experts(), config.max_experts())
+      config.experts_vary()
+          ? fmt::format("{} on average per token ({} to {}, {})", config.mean_experts(),
+                        config.min_experts(), config.max_experts(), how)
           : fmt::format("{} of them per token", config.num_experts_per_tok);
   if (config.first_k_dense_replace < config.num_hidden_layers)
     row("experts per layer", fmt::format("{} routed, {}, {} shared", config.n_routed_experts,
@@ -82,10 +86,11 @@ void print_info(const fs::path& model, bool as_json) {
   std::string name = kv_heads == 0 ? "latent cache" : fmt::format("cache of {} heads", kv_heads);
   for (const auto& [format, cache] : json["cache"].items()) {
     row(name.c_str(),
-        fmt::format("{:4}  {} bytes per token (per-head keys and values: {}); {} MiB hold {} tokens",
-                    format, cache["bytes_per_token"].get<int64_t>(),
-                    cache["mha_bytes_per_token"].get<int64_t>(), EngineOptions().cache_bytes >> 20,
-                    cache["tokens"].get<int64_t>()));
+        fmt::format(
+            "{:4}  {} bytes per token (per-head keys and values: {}); {} MiB hold {} tokens",
+            format, cache["bytes_per_token"].get<int64_t>(),
+            cache["mha_bytes_per_token"].get<int64_t>(), EngineOptions().cache_bytes >> 20,
+            cache["tokens"].get<int64_t>()));
     name.clear();
   }
 }

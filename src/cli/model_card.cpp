@@ -44,8 +44,8 @@ std::string model_card(const Recipe& recipe, const ModelConfig& config, const Js
       "are used, latent attention of rank {}, {} tokens of vocabulary, {} of context, BF16.\n\n",
       recipe.name, recipe.name, recipe.name, double(cost.parameters_total) / 1e6,
       double(cost.parameters_active) / 1e6, config.num_hidden_layers, config.hidden_size,
-      config.n_routed_experts, config.num_experts_per_tok, config.n_shared_experts,
-      config.kv_lora_rank, config.vocab_size, config.max_position_embeddings);
+      config.n_routed_experts, config.mean_experts(), config.n_shared_experts, config.kv_lora_rank,
+      config.vocab_size, config.max_position_embeddings);
   card += fmt::format(
       "Training: {} steps of {} × {} tokens on running text, then {} steps of {} × {} on dialogues "
       "made from it{}.\n\n",

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <numeric>
 
 #include "core/error.h"
 
@@ -46,19 +45,21 @@ ExpertSkipping expert_skipping_from_json(const Json& json, const ModelConfig& co
   return table;
 }
 
-int drop_light_experts(std::span<const float> below, int count, int* chosen, float* weights) {
-  if (count < 2) return count;
+int drop_light_experts(std::span<const float> below, int routed, int count, int* chosen,
+                       float* weights) {
   thread_local std::vector<int> order;  // heaviest first
-  order.resize(size_t(count));
-  std::iota(order.begin(), order.end(), 0);
+  order.clear();
+  for (int i = 0; i < count; ++i)
+    if (chosen[i] < routed) order.push_back(i);
+  if (order.size() < 2) return count;
   std::ranges::stable_sort(order, std::greater(), [&](int i) { return weights[i]; });
   const float heaviest = weights[order[0]];
   float all = 0, left = 0;
   bool dropped = false;
-  for (int r = 0; r < count; ++r) {
-    const int i = order[size_t(r)];
+  for (size_t r = 0; r < order.size(); ++r) {
+    const int i = order[r];
     all += weights[i];
-    if (r == 0 || weights[i] >= below[size_t(r - 1)] * heaviest)
+    if (r == 0 || weights[i] >= below[r - 1] * heaviest)
       left += weights[i];
     else
       chosen[i] = -1, dropped = true;
@@ -67,8 +68,9 @@ int drop_light_experts(std::span<const float> below, int count, int* chosen, flo
   int kept = 0;
   for (int i = 0; i < count; ++i) {
     if (chosen[i] < 0) continue;
+    const float share = chosen[i] < routed ? all / left : 1;
     chosen[kept] = chosen[i];
-    weights[kept++] = weights[i] * (all / left);
+    weights[kept++] = weights[i] * share;
   }
   return kept;
 }

@@ -1,7 +1,8 @@
 // Experts that a token can do without (techniques 1.3, after NAEE): of a token's choices in a layer
 // the r-th heaviest is dropped where it weighs less than β_r of the heaviest, and what is left
 // weighs together what all did. It depends on the token's own weights and on numbers of the table
-// alone, so who shares a step changes nothing. Without a table every choice is read.
+// alone, so who shares a step changes nothing. Without a table every choice is read. Identity
+// experts, which there is nothing to read of, have no rank and stay as they are.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +35,9 @@ ExpertSkipping expert_skipping_from_json(const Json& json, const ModelConfig& co
                                          std::string_view where);
 
 // One token's choices: chosen and weights [count] keep their order, the dropped ones leave. `below`
-// is a layer's list. Returns how many are left, the heaviest at least.
-int drop_light_experts(std::span<const float> below, int count, int* chosen, float* weights);
+// is a layer's list; experts from `routed` on are identity ones. Returns how many are left, the
+// heaviest routed one at least.
+int drop_light_experts(std::span<const float> below, int routed, int count, int* chosen,
+                       float* weights);
 
 }  // namespace shenhong

@@ -20,7 +20,7 @@ void swiglu(const float* a, const float* b, float* h, int64_t n) {
 }  // namespace
 
 void FeedForward::forward(const LayerWeights& layer, const float* x, float* y, int C) {
-  const int D = config_.hidden_size, M = config_.max_experts();
+  const int D = config_.hidden_size, M = config_.max_experts(), E = config_.n_routed_experts;
   const int own = layer.has_mlp ? C : 0;  // rows of the dense layer or the shared experts
   int routed = 0;                         // rows of the routed ones
   group_count_ = 0;
@@ -34,25 +34,26 @@ void FeedForward::forward(const LayerWeights& layer, const float* x, float* y, i
 
   if (layer.moe) {
     const MoeWeights& moe = *layer.moe;
-    const int E = config_.n_routed_experts;
-    routed_.scores.resize(int64_t(C) * E);
+    routed_.scores.resize(int64_t(C) * config_.router_experts());
     gathered_.set(x, C, D);
     const PanelProduct scores = gathered_.times(moe.gate, routed_.scores.data(), Write::kReplace);
     run_products({&scores, 1});
     moe.router.route(C, routed_);
     for (int c = 0; c < C; ++c) {
       int& count = routed_.count[c];
-      choices_.all += count;
+      int* chosen = routed_.chosen.data() + c * M;
+      choices_.all += std::count_if(chosen, chosen + count, [&](int e) { return e < E; });
       if (moe.skip_below.empty()) continue;
-      const int left = drop_light_experts(moe.skip_below, count, routed_.chosen.data() + c * M,
-                                          routed_.weights.data() + c * M);
+      const int left =
+          drop_light_experts(moe.skip_below, E, count, chosen, routed_.weights.data() + c * M);
       choices_.skipped += count - left;
       count = left;
     }
 
     const auto for_each_choice = [&](auto&& visit) {
       for (int c = 0; c < C; ++c)
-        for (int i = c * M; i < c * M + routed_.count[c]; ++i) visit(c, i, routed_.chosen[i]);
+        for (int i = c * M; i < c * M + routed_.count[c]; ++i)
+          if (const int e = routed_.chosen[i]; e < E) visit(c, i, e);
     };
     first_.assign(size_t(E) + 1, 0);
     for_each_choice([&](int, int, int e) { ++first_[size_t(e) + 1]; });
@@ -81,8 +82,12 @@ void FeedForward::forward(const LayerWeights& layer, const float* x, float* y, i
   const auto add = kernels<float>().axpy;
   for (int c = 0; c < C; ++c) {
     float* to = y + int64_t(c) * D;
-    for (int i = c * M; layer.moe && i < c * M + routed_.count[c]; ++i)
-      add(routed_.weights[i], out_.data() + int64_t(slot_[size_t(i)]) * D, to, D);
+    for (int i = c * M; layer.moe && i < c * M + routed_.count[c]; ++i) {
+      const bool is_routed = routed_.chosen[i] < E;
+      const float* of_expert =
+          is_routed ? out_.data() + int64_t(slot_[size_t(i)]) * D : x + int64_t(c) * D;
+      add(routed_.weights[i], of_expert, to, D);
+    }
     if (layer.has_mlp) add(1, out_.data() + int64_t(routed + c) * D, to, D);
   }
 }

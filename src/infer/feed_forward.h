@@ -18,7 +18,8 @@ class FeedForward {
   // choices, the shared experts' last.
   void forward(const LayerWeights& layer, const float* x, float* y, int C);
 
-  // Experts that tokens chose, and of those the ones that were not read (infer/expert_skipping).
+  // Routed experts that tokens chose, and of those the ones that were not read
+  // (infer/expert_skipping).
   struct Choices {
     int64_t all = 0, skipped = 0;
   };

@@ -120,12 +120,12 @@ class Reader {
   }
 
   MoeWeights moe(const std::string& prefix) const {
-    const int E = c_.n_routed_experts, D = c_.hidden_size;
+    const int R = c_.router_experts(), D = c_.hidden_size;
     MoeWeights m{{}, Router<float>(c_, prefix + "gate."), {}, {}};
-    m.gate = WeightPanels(NumberFormat::kF32, E, D, floats(prefix + "gate.weight", E, D).data());
+    m.gate = WeightPanels(NumberFormat::kF32, R, D, floats(prefix + "gate.weight", R, D).data());
     m.router.gate = {};
-    m.router.bias.value = floats(prefix + "gate.e_score_correction_bias", 1, E);
-    for (int e = 0; e < E; ++e)
+    m.router.bias.value = floats(prefix + "gate.e_score_correction_bias", 1, R);
+    for (int e = 0; e < c_.n_routed_experts; ++e)
       m.experts.push_back(
           mlp(prefix + "experts." + std::to_string(e) + ".", c_.moe_intermediate_size));
     return m;

@@ -15,6 +15,7 @@ namespace {
 
 // A table of cosines is kept for every position, whatever the weights' files hold.
 constexpr int kMostPositions = 1 << 20;
+constexpr int kMostIdentityExperts = 1 << 16;
 
 // Today's Hugging Face puts rope_theta and the scaling into one "rope_parameters"; the published
 // checkpoints have "rope_theta" and "rope_scaling".
@@ -85,24 +86,35 @@ void check_ranges(ModelConfig& config, const Json& json, const std::string& wher
 
 void check_routing(const std::string& where, const ModelConfig& c) {
   const RoutingConfig& r = c.routing;
-  SH_CHECK(r.method == "topk" || r.method == "threshold", kBadInput,
-           "{}: routing.method = '{}': known are topk and threshold", where, r.method);
-  if (!c.by_threshold()) {
-    SH_CHECK(r.mean_experts == RoutingConfig{}.mean_experts, kBadInput,
-             "{}: routing.mean_experts = {}: only with routing.method = 'threshold'", where,
-             r.mean_experts);
-    SH_CHECK(r.min_experts == RoutingConfig{}.min_experts, kBadInput,
-             "{}: routing.min_experts = {}: only with routing.method = 'threshold'", where,
-             r.min_experts);
-    SH_CHECK(r.max_experts == RoutingConfig{}.max_experts, kBadInput,
-             "{}: routing.max_experts = {}: only with routing.method = 'threshold'", where,
-             r.max_experts);
+  const bool identity = r.method == "identity";
+  SH_CHECK(c.by_threshold() || identity || r.method == "topk", kBadInput,
+           "{}: routing.method = '{}': known are topk, threshold and identity", where, r.method);
+  const auto only_with = [&](bool fits, const char* key, auto value, auto none, const char* with) {
+    SH_CHECK(fits || value == none, kBadInput, "{}: routing.{} = {}: only with routing.method = {}",
+             where, key, value, with);
+  };
+  const RoutingConfig none;
+  only_with(c.experts_vary(), "mean_experts", r.mean_experts, none.mean_experts,
+            "'threshold' or 'identity'");
+  only_with(c.by_threshold(), "min_experts", r.min_experts, none.min_experts, "'threshold'");
+  only_with(c.by_threshold(), "max_experts", r.max_experts, none.max_experts, "'threshold'");
+  only_with(identity, "identity_experts", r.identity_experts, none.identity_experts, "'identity'");
+  if (!c.experts_vary()) return;
+  SH_CHECK(c.topk_group == c.n_group, kBadInput,
+           "{}: routing.method = '{}' chooses experts one by one, and topk_group = {} of {} "
+           "groups would be chosen first; want topk_group = n_group",
+           where, r.method, c.topk_group, c.n_group);
+  if (identity) {
+    SH_CHECK(r.identity_experts >= 1 && r.identity_experts <= kMostIdentityExperts, kBadInput,
+             "{}: routing.identity_experts = {}: want 1 to {}, or routing.method = 'topk'", where,
+             r.identity_experts, kMostIdentityExperts);
+    SH_CHECK(r.mean_experts > c.min_experts() && r.mean_experts < c.max_experts(), kBadInput,
+             "{}: routing.mean_experts = {}: want above {} and below {}, as a token takes "
+             "num_experts_per_tok = {} of routed and identity_experts = {}",
+             where, r.mean_experts, c.min_experts(), c.max_experts(), c.num_experts_per_tok,
+             r.identity_experts);
     return;
   }
-  SH_CHECK(c.topk_group == c.n_group, kBadInput,
-           "{}: routing.method = 'threshold' chooses experts one by one, and topk_group = {} of {} "
-           "groups would be chosen first; want topk_group = n_group",
-           where, c.topk_group, c.n_group);
   const double mean = c.mean_experts();
   const int E = c.n_routed_experts;
   SH_CHECK(mean > 0 && mean <= E, kBadInput,
@@ -258,7 +270,7 @@ void ModelConfig::validate(const std::string& where) const {
 }
 
 std::string ModelConfig::beyond_deepseek() const {
-  if (by_threshold()) return "routing.method = 'threshold'";
+  if (experts_vary()) return fmt::format("routing.method = '{}'", routing.method);
   if (grouped_query.on())
     return fmt::format("num_key_value_heads = {}", grouped_query.num_key_value_heads);
   if (ngram_memory.on()) return fmt::format("ngram_memory.layers = {}", ngram_memory.layers);
@@ -305,7 +317,7 @@ std::string write_config(const ModelConfig& config) {
     json["architectures"] = {"ShenhongForCausalLM"};
     json["model_type"] = "shenhong";
   }
-  if (!config.by_threshold()) json.erase("routing");
+  if (!config.experts_vary()) json.erase("routing");
   if (!config.ngram_memory.on()) json.erase("ngram_memory");
   json.erase("grouped_query");
   if (config.q_lora_rank == 0) json["q_lora_rank"] = nullptr;

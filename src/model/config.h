@@ -5,9 +5,11 @@
 //   B sequences  T tokens of a sequence  N = B·T  D hidden_size  V vocab_size  H attention heads
 //   Dn qk_nope_head_dim  Dr qk_rope_head_dim  Dv v_head_dim  Rq q_lora_rank  Rkv kv_lora_rank
 //   E n_routed_experts  K num_experts_per_tok  F an MLP's intermediate size
+//   R router_experts, the routed ones and behind them the identity ones
 //   G num_key_value_heads  Dh head_dim
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -39,19 +41,22 @@ struct RopeScaling {
 // How many experts a token takes (model/router). This and NgramMemoryConfig are ours: a model that
 // uses them is no DeepSeek-V3.
 struct RoutingConfig {
-  std::string method = "topk";  // or "threshold"
+  std::string method = "topk";  // or "threshold" or "identity"
   double mean_experts = 0;
   int min_experts = 1, max_experts = 0;
+  int identity_experts = 0;
 
   template <class Visit>
   void fields(Visit&& v) {
     v("method", method,
       "topk: a token takes num_experts_per_tok experts; threshold: those whose score passes "
-      "theirs");
+      "theirs; identity: num_experts_per_tok of the routed and the identity experts");
     v("mean_experts", mean_experts,
-      "threshold: experts of a token on average; 0 = num_experts_per_tok");
+      "threshold, identity: routed experts of a token on average; threshold: 0 = "
+      "num_experts_per_tok");
     v("min_experts", min_experts, "threshold: fewest experts of a token");
     v("max_experts", max_experts, "threshold: most experts of a token; 0 = all");
+    v("identity_experts", identity_experts, "identity: experts that give back their input");
   }
 };
 
@@ -176,11 +181,18 @@ struct ModelConfig {
   int qk_head_dim() const { return qk_nope_head_dim + qk_rope_head_dim; }
   bool is_moe(int layer) const { return layer >= first_k_dense_replace; }
   bool by_threshold() const { return routing.method == "threshold"; }
-  // Experts that a token takes: on average, the fewest and the most.
+  // Whether tokens take different numbers of routed experts.
+  bool experts_vary() const { return routing.method != "topk"; }
+  int router_experts() const { return n_routed_experts + routing.identity_experts; }
+  // Routed experts that a token takes, the identity ones not counted: on average, the fewest and
+  // the most.
   double mean_experts() const {
     return routing.mean_experts > 0 ? routing.mean_experts : num_experts_per_tok;
   }
-  int min_experts() const { return by_threshold() ? routing.min_experts : num_experts_per_tok; }
+  int min_experts() const {
+    if (by_threshold()) return routing.min_experts;
+    return std::max(0, num_experts_per_tok - routing.identity_experts);
+  }
   int max_experts() const {
     if (!by_threshold()) return num_experts_per_tok;
     return routing.max_experts > 0 ? routing.max_experts : n_routed_experts;

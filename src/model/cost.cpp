@@ -24,14 +24,14 @@ int64_t feed_forward_weights(const ModelConfig& c, bool is_moe, bool active) {
   if (!is_moe) return int64_t(3) * c.hidden_size * c.intermediate_size;
   const double routed = active ? c.mean_experts() : c.n_routed_experts;
   return int64_t((routed + c.n_shared_experts) * double(expert_weights(c))) +
-         int64_t(c.n_routed_experts) * c.hidden_size;
+         int64_t(c.router_experts()) * c.hidden_size;
 }
 
 // Norm gains and biases: in the total, but no product runs over them.
 int64_t vectors(const ModelConfig& c, bool is_moe) {
   const GroupedQueryConfig& g = c.grouped_query;
   const int64_t outputs = int64_t(c.num_attention_heads + 2 * g.num_key_value_heads) * c.v_head_dim;
-  return 2 * c.hidden_size + c.kv_lora_rank + c.q_lora_rank + (is_moe ? c.n_routed_experts : 0) +
+  return 2 * c.hidden_size + c.kv_lora_rank + c.q_lora_rank + (is_moe ? c.router_experts() : 0) +
          (g.attention_bias ? outputs : 0) + (g.output_bias ? c.hidden_size : 0);
 }
 

@@ -11,9 +11,8 @@ namespace shenhong {
 
 struct ModelCost {
   int64_t parameters_total = 0;
-  // Weights that one token is multiplied with: the chosen experts only (num_experts_per_tok, the
-  // mean of threshold routing), the head once, no look-up of rows, no multi-token-prediction
-  // module.
+  // Weights that one token is multiplied with: the chosen experts only (num_experts_per_tok, or
+  // the mean where it varies), the head once, no look-up of rows, no multi-token-prediction module.
   int64_t parameters_active = 0;
   int64_t parameters_active_mtp = 0;  // the same with the modules and the head once more for each
   // What per-head keys and values of a token would take in a cache, over all layers.

@@ -93,8 +93,8 @@ class Places {
 
   void moe(const std::string& to, const std::string& from) {
     const int D = c_.hidden_size, E = c_.n_routed_experts, F = c_.moe_intermediate_size;
-    matrix(to + "ffn_gate_inp.weight", from + "gate.weight", E, D);
-    vector(to + "exp_probs_b.bias", from + "gate.e_score_correction_bias", E);
+    matrix(to + "ffn_gate_inp.weight", from + "gate.weight", c_.router_experts(), D);
+    vector(to + "exp_probs_b.bias", from + "gate.e_score_correction_bias", c_.router_experts());
     const auto stack = [&](const char* gguf, const char* name, int rows, int cols) {
       GgufPlace place{to + gguf, {}, rows, cols, false, true};
       for (int e = 0; e < E; ++e)

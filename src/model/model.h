@@ -46,9 +46,9 @@ struct LossSums {
 // What the router of one MoE layer did in a batch; the balancers in `train` read it.
 template <class Real>
 struct RouterStatistics {
-  Parameter<Real>* bias;             // e_score_correction_bias [E]
+  Parameter<Real>* bias;             // e_score_correction_bias [R]
   const std::vector<int64_t>* load;  // [E] tokens sent to each expert, summed since the last clear
-  const Buffer<Real>* scores;        // [N, E] of the last forward pass
+  const Buffer<Real>* scores;        // [N, R] of the last forward pass
   const int64_t* tokens = nullptr;   // routed, summed since the last clear
 };
 

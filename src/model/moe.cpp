@@ -28,7 +28,8 @@ template <class Real>
 void Moe<Real>::dispatch(const typename Router<Real>::Saved& routed, int N, Dispatch& d) const {
   const auto for_each_choice = [&](auto&& visit) {
     for (int n = 0; n < N; ++n)
-      for (int k = 0; k < routed.count[n]; ++k) visit(n, k, routed.chosen[int64_t(n) * M_ + k]);
+      for (int k = 0; k < routed.count[n]; ++k)
+        if (const int e = routed.chosen[int64_t(n) * M_ + k]; e < E_) visit(n, k, e);
   };
   d.first.assign(E_ + 1, 0);
   for_each_choice([&](int, int, int e) { ++d.first[e + 1]; });
@@ -86,9 +87,11 @@ void Moe<Real>::forward(const Real* x, Real* y, int N, Saved& s) {
   s.b.keep(kept_inputs(experts[0].down_proj));
   parallel_ranges(N, 64, [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n)
-      for (int64_t i = n * M_; i < n * M_ + s.router.count[n]; ++i)
-        kernels<Real>().axpy(s.router.weights[i], out.data() + int64_t(d.slot[i]) * D_, y + n * D_,
-                             D_);
+      for (int64_t i = n * M_; i < n * M_ + s.router.count[n]; ++i) {
+        const bool routed = s.router.chosen[i] < E_;
+        const Real* of_expert = routed ? out.data() + int64_t(d.slot[i]) * D_ : x + n * D_;
+        kernels<Real>().axpy(s.router.weights[i], of_expert, y + n * D_, D_);
+      }
   });
   if (has_shared) {
     const Timed of_shared(Part::kSharedExpert);
@@ -146,8 +149,14 @@ void Moe<Real>::backward(const Real* dy, const Real* x, Real* dx, int N, Saved& 
   s.b.drop();
   parallel_ranges(N, 64, [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n)
-      for (int64_t i = n * M_; i < n * M_ + s.router.count[n]; ++i)
-        kernels<Real>().axpy(Real(1), dxs.data() + int64_t(d.slot[i]) * D_, dx + n * D_, D_);
+      for (int64_t i = n * M_; i < n * M_ + s.router.count[n]; ++i) {
+        if (s.router.chosen[i] < E_) {
+          kernels<Real>().axpy(Real(1), dxs.data() + int64_t(d.slot[i]) * D_, dx + n * D_, D_);
+        } else {
+          dweights[i] = kernels<Real>().dot(x + n * D_, dy + n * D_, D_);
+          kernels<Real>().axpy(s.router.weights[i], dy + n * D_, dx + n * D_, D_);
+        }
+      }
   });
   router.backward(dweights.data(), x, dx, N, s.router);
 }

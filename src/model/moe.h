@@ -2,6 +2,7 @@
 // expert sees the tokens that chose it.
 //
 //   y = Σ_shared FFN(x) + Σ_k w_k FFN_{chosen k}(x)
+// An identity expert (model/router) is one whose FFN(x) is x.
 // Tokens are grouped by expert, so that each expert is one product over its rows; every token's
 // contributions are added in the order of its choices, whatever the grouping.
 #pragma once
@@ -17,13 +18,13 @@ namespace shenhong {
 template <class Real>
 class Moe {
  public:
-  // The S (token, choice) pairs sorted by expert, then by token: a "slot" is a place in that order.
-  // A token has M choices at most: M = K and S = N·K under top-K.
+  // The S (token, choice) pairs of routed experts sorted by expert, then by token: a "slot" is a
+  // place in that order. A token has M choices at most: M = K and S = N·K under top-K.
   struct Dispatch {
     std::vector<int> first;  // [E+1]: expert e owns slots first[e] .. first[e+1]-1
     Buffer<int> token;       // [S]: a slot's token
     Buffer<int> choice;      // [S]: which of the token's choices it is
-    Buffer<int> slot;        // [N,M]: the inverse
+    Buffer<int> slot;        // [N,M]: the inverse; undefined where the choice is no routed expert
     int slots() const { return first.back(); }
   };
   struct Saved {

@@ -30,12 +30,12 @@ double normal_quantile(double p) {
 
 template <class Real>
 Router<Real>::Router(const ModelConfig& config, const std::string& prefix)
-    : gate(Parameter<Real>::matrix(prefix + "weight", config.n_routed_experts, config.hidden_size)),
-      bias(Parameter<Real>::vector(prefix + "e_score_correction_bias", config.n_routed_experts)),
+    : gate(Parameter<Real>::matrix(prefix + "weight", config.router_experts(), config.hidden_size)),
+      bias(Parameter<Real>::vector(prefix + "e_score_correction_bias", config.router_experts())),
       D_(config.hidden_size),
-      E_(config.n_routed_experts),
+      R_(config.router_experts()),
       K_(config.num_experts_per_tok),
-      min_(config.min_experts()),
+      min_(config.by_threshold() ? config.min_experts() : config.num_experts_per_tok),
       max_(config.max_experts()),
       n_group_(config.n_group),
       topk_group_(config.topk_group),
@@ -56,13 +56,13 @@ template <class Real>
 int Router<Real>::choose(const Real* scores, int* chosen, Real* weights) const {
   thread_local std::vector<Real> biased, group_score;
   thread_local std::vector<int> order;
-  biased.resize(E_);
-  for (int e = 0; e < E_; ++e) biased[e] = scores[e] + bias.w()[e];
+  biased.resize(R_);
+  for (int e = 0; e < R_; ++e) biased[e] = scores[e] + bias.w()[e];
 
   if (topk_group_ < n_group_) {
     // A group is worth its two best experts (V3), or its best one under softmax (V2). Losing groups
     // get -inf, not 0: a negative bias must not let an expert of a losing group win.
-    const int per_group = E_ / n_group_;
+    const int per_group = R_ / n_group_;
     group_score.resize(n_group_);
     order.resize(n_group_);
     for (int g = 0; g < n_group_; ++g) {
@@ -86,7 +86,7 @@ int Router<Real>::choose(const Real* scores, int* chosen, Real* weights) const {
   int count = 0;
   while (count < max_) {
     int best = 0;
-    for (int e = 1; e < E_; ++e)
+    for (int e = 1; e < R_; ++e)
       if (biased[e] > biased[best]) best = e;
     if (count >= min_ && !(biased[best] > 0)) break;  // with min = max = K this never ends it early
     chosen[count++] = best;
@@ -104,8 +104,8 @@ int Router<Real>::choose(const Real* scores, int* chosen, Real* weights) const {
 template <class Real>
 void Router<Real>::forward(const Real* x, int N, Saved& s) const {
   const Timed timed(Part::kRouter);
-  s.scores.resize(int64_t(N) * E_);
-  matmul_nt(x, gate.w(), s.scores.data(), N, E_, D_, Write::kReplace);
+  s.scores.resize(int64_t(N) * R_);
+  matmul_nt(x, gate.w(), s.scores.data(), N, R_, D_, Write::kReplace);
   route(N, s);
 }
 
@@ -117,11 +117,11 @@ void Router<Real>::route(int N, Saved& s) const {
   s.weights.resize(int64_t(N) * M);
   parallel_ranges(N, kTokens, [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
-      Real* row = s.scores.data() + n * E_;
+      Real* row = s.scores.data() + n * R_;
       if (softmax_) {
-        kernels<Real>().softmax(row, Real(1), E_);
+        kernels<Real>().softmax(row, Real(1), R_);
       } else {
-        for (int e = 0; e < E_; ++e) row[e] = Real(1) / (Real(1) + std::exp(-row[e]));
+        for (int e = 0; e < R_; ++e) row[e] = Real(1) / (Real(1) + std::exp(-row[e]));
       }
       s.count[n] = choose(row, s.chosen.data() + n * M, s.weights.data() + n * M);
     }
@@ -133,14 +133,14 @@ void Router<Real>::backward(const Real* dweights, const Real* x, Real* dx, int N
   const Timed timed(Part::kRouter);
   const int M = width();
   Buffer<Real> dz;  // the gradient by the scores, then by z
-  dz.resize_zero(int64_t(N) * E_);
+  dz.resize_zero(int64_t(N) * R_);
   parallel_ranges(N, kTokens, [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
-      const Real* score = s.scores.data() + n * E_;
+      const Real* score = s.scores.data() + n * R_;
       const int* chosen = s.chosen.data() + n * M;
       const Real* w = s.weights.data() + n * M;
       const Real* dw = dweights + n * M;
-      Real* d = dz.data() + n * E_;
+      Real* d = dz.data() + n * R_;
       // w_k = ρ s_k / S, S = Σ s  ->  ds_k = (ρ dw_k - Σ_j w_j dw_j) / S;  without the norm ds_k =
       // ρ dw_k
       const int count = s.count[n];
@@ -150,20 +150,20 @@ void Router<Real>::backward(const Real* dweights, const Real* x, Real* dx, int N
       for (int k = 0; k < count; ++k) d[chosen[k]] = (scale_ * dw[k] - mean) / sum;
     }
   });
-  if (balance.weight > 0) balance_loss<Real>(s.scores.data(), N, E_, K_, balance, dz.data());
+  if (balance.weight > 0) balance_loss<Real>(s.scores.data(), N, R_, K_, balance, dz.data());
   parallel_ranges(N, kTokens, [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
-      const Real* score = s.scores.data() + n * E_;
-      Real* d = dz.data() + n * E_;
+      const Real* score = s.scores.data() + n * R_;
+      Real* d = dz.data() + n * R_;
       if (softmax_) {
-        kernels<Real>().softmax_backward(score, d, Real(1), E_);
+        kernels<Real>().softmax_backward(score, d, Real(1), R_);
       } else {
-        for (int e = 0; e < E_; ++e) d[e] *= score[e] * (1 - score[e]);
+        for (int e = 0; e < R_; ++e) d[e] *= score[e] * (1 - score[e]);
       }
     }
   });
-  matmul_tn(dz.data(), x, gate.dw(), E_, D_, N, Write::kAdd);
-  matmul_nn(dz.data(), gate.w(), dx, N, D_, E_, Write::kAdd);
+  matmul_tn(dz.data(), x, gate.dw(), R_, D_, N, Write::kAdd);
+  matmul_nn(dz.data(), gate.w(), dx, N, D_, R_, Write::kAdd);
 }
 
 template class Router<float>;

@@ -55,7 +55,7 @@ std::string shape_keys(const std::string& name) {
     return "num_attention_heads, qk_nope_head_dim, qk_rope_head_dim or head_dim, q_lora_rank, "
            "hidden_size";
   if (has("o_proj")) return "hidden_size, num_attention_heads, v_head_dim or head_dim";
-  if (has("mlp.gate.")) return "n_routed_experts, hidden_size";
+  if (has("mlp.gate.")) return "n_routed_experts, routing.identity_experts, hidden_size";
   if (has("experts")) return "moe_intermediate_size, n_shared_experts, hidden_size";
   if (has("mlp.")) return "intermediate_size, hidden_size";
   return "hidden_size";

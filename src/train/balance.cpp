@@ -36,22 +36,28 @@ double mean_load(const std::vector<int64_t>& load) {
 }
 
 // Prices and thresholds can move together for long, one up, the others down, with no choice changed
-// but at the caps. One shift of all thresholds that gives `mean` experts goes that way at once:
-// only the experts from rank `fewest` to `most` of a token's margins are open.
-void shift_to_mean(const float* s, int64_t N, double mean, int fewest, int most,
+// but at the caps. One shift of the E routed experts' thresholds that gives `mean` of them goes
+// that way at once: only the experts from rank `fewest` to `most` of a token's margins are open.
+// The r-th best routed expert is among the `most` that a token takes where its margin passes that
+// of the identity expert whose place it would have, the (most+1-r)-th best; without identity
+// experts where it passes 0.
+void shift_to_mean(const float* s, int64_t N, int64_t E, double mean, int fewest, int most,
                    std::vector<float>& beta) {
-  const int64_t E = int64_t(beta.size()), places = most - fewest;
+  const int64_t R = int64_t(beta.size()), places = most - fewest;
   std::vector<float> margins(size_t(N * places));
   parallel_ranges(N, 512, [&](int64_t begin, int64_t end) {
-    std::vector<float> row(E);
+    std::vector<float> row(R);
+    const auto identity = row.begin() + E;
     for (int64_t t = begin; t < end; ++t) {
-      for (int64_t i = 0; i < E; ++i) row[i] = s[t * E + i] - beta[i];
-      std::partial_sort(row.begin(), row.begin() + most, row.end(), std::greater<>());
-      std::copy_n(row.begin() + fewest, places, margins.begin() + t * places);
+      for (int64_t i = 0; i < R; ++i) row[i] = s[t * R + i] - beta[i];
+      std::partial_sort(row.begin(), row.begin() + most, identity, std::greater<>());
+      std::sort(identity, row.end(), std::greater<>());
+      for (int r = fewest; r < most; ++r)
+        margins[size_t(t * places + r - fewest)] = row[r] - (R > E ? identity[most - 1 - r] : 0);
     }
   });
   const float shift = descending_at(margins, double(N) * (mean - fewest) + 0.5);
-  for (float& b : beta) b += shift;
+  for (int64_t i = 0; i < E; ++i) beta[i] += shift;
 }
 
 // `wanted` is the load that an expert should have.
@@ -89,15 +95,20 @@ void BalanceConfig::validate(const std::string& where, const ModelConfig& model)
            "{}: method = 'quantile' balances experts one by one, and the model chooses {} of {} "
            "groups first; want sign",
            where, model.topk_group, model.n_group);
-  if (!model.by_threshold()) return;
+  if (!model.experts_vary()) return;
+  const std::string& routing = model.routing.method;
   SH_CHECK(!by_loss, kUsage,
-           "{}: method = '{}' moves no thresholds, and the model routes by threshold: the mean "
-           "number of experts would drift; want quantile",
-           where, method);
+           "{}: method = '{}' moves no biases, and under routing.method = '{}' the mean number of "
+           "experts would drift; want quantile",
+           where, method, routing);
   SH_CHECK(method != "sign" || !center, kUsage,
-           "{}: center = true takes off the change that keeps the mean number of experts, and the "
-           "model routes by threshold; want center = false",
-           where);
+           "{}: center = true takes off the change that keeps the mean number of experts under "
+           "routing.method = '{}'; want center = false",
+           where, routing);
+  SH_CHECK(alpha == 0 || model.routing.identity_experts == 0, kUsage,
+           "{}: alpha = {}: the loss asks identity experts for a routed expert's load, against "
+           "routing.mean_experts = {}; want alpha = 0",
+           where, alpha, model.mean_experts());
 }
 
 BalanceLoss Balancer::loss(int batch, int micro_batch, int seq_len) const {
@@ -117,43 +128,44 @@ void Balancer::observe_quantiles(const RouterStatistics<float>& router, Layer& l
   // The paper does one sweep a step; a second one, at no more data, halves the steps from a skewed
   // start (64 experts, top 6: one step instead of two).
   constexpr int kSweeps = 2;
-  const int64_t E = router.bias->size(), N = router.scores->size() / E;
+  const int64_t R = router.bias->size(), E = int64_t(router.load->size()),
+                N = router.scores->size() / R;
   if (mean_experts_ >= double(E) || N == 0) return;
   const float* s = router.scores->data();
 
   // Not finite is the loss guard's matter; order statistics of it would mean nothing.
-  if (!std::all_of(s, s + N * E, [](float x) { return std::isfinite(x); })) return;
+  if (!std::all_of(s, s + N * R, [](float x) { return std::isfinite(x); })) return;
 
   // α of a token: what its experts' margins s - β must pass.
   const auto price_of = [&](std::vector<float>& margins) {
-    if (min_experts_ == max_experts_) return descending(margins, max_experts_);
+    if (R > E || min_experts_ == max_experts_) return descending(margins, max_experts_);
     if (max_experts_ < E)
       if (const float high = descending(margins, max_experts_); high > 0) return high;
     if (min_experts_ == 0 || descending(margins, min_experts_ - 1) > 0) return 0.f;
     return descending(margins, min_experts_);
   };
   Buffer<float> alpha(N);
-  std::vector<float> beta(E);
-  for (int64_t i = 0; i < E; ++i) beta[i] = -router.bias->value[i];
+  std::vector<float> beta(R);
+  for (int64_t i = 0; i < R; ++i) beta[i] = -router.bias->value[i];
   for (int sweep = 0; sweep < kSweeps; ++sweep) {
     parallel_for((N + kTokens - 1) / kTokens, [&](int64_t item) {
-      std::vector<float> row(E);
+      std::vector<float> row(R);
       for (int64_t t = item * kTokens; t < std::min(N, (item + 1) * kTokens); ++t) {
-        for (int64_t i = 0; i < E; ++i) row[i] = s[t * E + i] - beta[i];
+        for (int64_t i = 0; i < R; ++i) row[i] = s[t * R + i] - beta[i];
         alpha[t] = price_of(row);
       }
     });
     parallel_for(E, [&](int64_t i) {
       std::vector<float> column(N);
-      for (int64_t t = 0; t < N; ++t) column[t] = s[t * E + i] - alpha[t];
+      for (int64_t t = 0; t < N; ++t) column[t] = s[t * R + i] - alpha[t];
       // Fresh tokens pass the p-th largest of N with probability p / (N+1).
       const double share = mean_experts_ / double(E);
-      beta[i] = by_threshold_ ? descending_at(column, double(N + 1) * share)
+      beta[i] = experts_vary_ ? descending_at(column, double(N + 1) * share)
                               : descending(column, int64_t(double(N) * share));
     });
   }
-  if (by_threshold_ && min_experts_ < max_experts_)
-    shift_to_mean(s, N, mean_experts_, min_experts_, max_experts_, beta);
+  if (experts_vary_ && min_experts_ < max_experts_)
+    shift_to_mean(s, N, E, mean_experts_, min_experts_, max_experts_, beta);
   layer.bias_sum.resize(E);
   for (int64_t i = 0; i < E; ++i) layer.bias_sum[i] -= double(beta[i]);
   ++layer.micro_batches;
@@ -163,7 +175,7 @@ void Balancer::update(const Routers& routers) {
   if (config_.method == "sign")
     for (const auto& router : routers)
       update_by_sign(router,
-                     by_threshold_
+                     experts_vary_
                          ? double(*router.tokens) * mean_experts_ / double(router.load->size())
                          : mean_load(*router.load),
                      config_.speed, config_.center);

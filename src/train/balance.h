@@ -18,6 +18,11 @@
 // dual α_t is 0 where min to max of s_t - β are above 0, else the (max+1)-th or (min+1)-th largest
 // of them. The thresholds follow as an exponential average (techniques 1.2).
 //
+// With identity experts the problem is "each token takes K of R experts, each routed one
+// T·mean_experts/E tokens", which leaves T·(K - mean_experts) to the identity ones together. α_t is
+// the (K+1)-th largest of all R. Nothing asks how the identity experts share theirs out, so their
+// biases stay (LongCat-Flash).
+//
 // The biases are the whole state between steps, and the model's checkpoint holds them.
 #pragma once
 
@@ -58,6 +63,7 @@ class Balancer {
   Balancer(const BalanceConfig& config, const ModelConfig& model)
       : config_(config),
         by_threshold_(model.by_threshold()),
+        experts_vary_(model.experts_vary()),
         mean_experts_(model.mean_experts()),
         min_experts_(model.min_experts()),
         max_experts_(model.max_experts()) {}
@@ -82,7 +88,7 @@ class Balancer {
   void observe_quantiles(const RouterStatistics<float>& router, Layer& layer) const;
 
   BalanceConfig config_;
-  bool by_threshold_;
+  bool by_threshold_, experts_vary_;
   double mean_experts_;
   int min_experts_, max_experts_;
   std::vector<Layer> layers_;

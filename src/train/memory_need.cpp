@@ -20,8 +20,8 @@ struct PerToken {
 };
 
 double experts_per_token(const ModelConfig& c) {
-  return c.by_threshold() ? std::min<double>(1.25 * c.mean_experts(), c.max_experts())
-                          : c.num_experts_per_tok;
+  return std::min<double>(c.experts_vary() ? 1.25 * c.mean_experts() : c.num_experts_per_tok,
+                          c.max_experts());
 }
 
 PerToken attention(const ModelConfig& c) {
@@ -34,11 +34,11 @@ PerToken attention(const ModelConfig& c) {
 
 PerToken experts(const ModelConfig& c) {
   const double D = c.hidden_size, F = c.moe_intermediate_size, S = experts_per_token(c),
-               shared = c.n_shared_experts * F, E = c.n_routed_experts;
+               shared = c.n_shared_experts * F, E = c.n_routed_experts, R = c.router_experts();
   // Each thread gathers the rows of one expert at a time; loads may be twice the mean.
   const double gathered = std::min(1.0, 2.0 * thread_count() / E) * S * (2 * D + 2 * F);
-  return {.kept = 2 * S * F + 2 * shared + E + 2 * S + 3.0 * c.max_experts(),
-          .passing = S * D + std::max(gathered + E, shared)};
+  return {.kept = 2 * S * F + 2 * shared + R + 2 * S + 3.0 * c.max_experts(),
+          .passing = S * D + std::max(gathered + R, shared)};
 }
 
 PerToken block(const ModelConfig& c, bool is_moe) {

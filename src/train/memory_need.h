@@ -16,8 +16,8 @@ struct MemoryNeed {
   double bytes(int micro_batch) const { return fixed + per_sequence * micro_batch; }
 };
 
-// Under method threshold a token is taken to have a quarter more experts than the mean; what waits
-// for the backward pass in fewer than 16 bits is counted with 16.
+// Where the number of experts varies a token is taken to have a quarter more than the mean; what
+// waits for the backward pass in fewer than 16 bits is counted with 16.
 MemoryNeed memory_need(const TrainConfig& config, const ModelConfig& model);
 
 // Error(kResources) that names batch, need, what there is and the largest micro_batch that would

@@ -60,7 +60,7 @@ expect 4 "fits and needs" "$shenhong" train recipes/large.toml
 sed 's/^n_routed_experts = 8/&\nrouting = {max_experts = 3}/' recipes/nano.toml >recipes/form.toml
 expect 3 "routing.max_experts = 3: only with routing.method = 'threshold'" "$shenhong" train recipes/form.toml
 sed 's/^n_routed_experts = 8/&\nrouting = {method = "threshold"}/; s/^\[pretrain\]/&\nbalance = {method = "auxiliary", alpha = 1e-2}/' recipes/nano.toml >recipes/form.toml
-expect 2 "[pretrain].balance: method = 'auxiliary' moves no thresholds" "$shenhong" train recipes/form.toml
+expect 2 "[pretrain].balance: method = 'auxiliary' moves no biases" "$shenhong" train recipes/form.toml
 shard=data/nano/poems/train-00000.tok
 head -c 1000 "$shard" >t && mv t "$shard"
 expect 3 "train-00000.tok" "$shenhong" train recipes/nano.toml

@@ -64,6 +64,15 @@ cp data/nano/tokenizer.json "$weights"
 code=0
 "$shenhong" convert "$weights" refused.gguf >convert.log 2>&1 || code=$?
 ((code == 2)) && grep -q "routing.method = 'threshold'" convert.log && [[ ! -e refused.gguf ]] || die "convert did not refuse it by name"
+rm -rf runs
+sed -i 's/^routing = .*/routing = {method = "identity", mean_experts = 1.5, identity_experts = 4}/' recipes/nano.toml
+"$shenhong" train recipes/nano.toml --json >loss.json 2>train.log || { tail -5 train.log; die "a model with identity experts did not train"; }
+cp data/nano/tokenizer.json "$weights"
+"$shenhong" info "$weights" | grep -q '1.5 on average per token (0 to 2, beside 4 identity experts)' || die "info does not tell of the identity experts"
+"$shenhong" quantize "$weights" identity-int8 --format int8 --calibrate 0.2 --data data/nano >/dev/null 2>&1 || die "it was not quantised with skipping"
+code=0
+"$shenhong" convert "$weights" refused.gguf >convert.log 2>&1 || code=$?
+((code == 2)) && grep -q "routing.method = 'identity'" convert.log && [[ ! -e refused.gguf ]] || die "convert did not refuse identity experts by name"
 cd ../killed
 
 # SIGTERM saves and says so with exit code 75.

@@ -17,10 +17,12 @@ struct Kept {
   std::vector<float> weights;
 };
 
-Kept drop(const std::vector<float>& below, std::vector<float> weights) {
+// Experts 10, 11 and so on, of which those from `routed` on are identity ones.
+Kept drop(const std::vector<float>& below, std::vector<float> weights, int routed = 1000) {
   std::vector<int> chosen(weights.size());
   for (size_t i = 0; i < chosen.size(); ++i) chosen[i] = int(10 + i);
-  const int left = drop_light_experts(below, int(weights.size()), chosen.data(), weights.data());
+  const int left =
+      drop_light_experts(below, routed, int(weights.size()), chosen.data(), weights.data());
   chosen.resize(size_t(left));
   weights.resize(size_t(left));
   return {chosen, weights};
@@ -41,6 +43,13 @@ TEST(ExpertSkipping, drops_by_rank_of_weight_not_by_place) {
   // What is left weighs together what all did.
   EXPECT_FLOAT_EQ(kept.weights[0] + kept.weights[1], 2.0f);
   EXPECT_FLOAT_EQ(kept.weights[0] / kept.weights[1], 1 / 0.75f);
+}
+
+TEST(ExpertSkipping, identity_experts_have_no_rank_and_stay) {
+  const Kept kept = drop({0.5f}, {0.2f, 1.0f, 2.0f, 0.1f}, 12);
+  EXPECT_EQ(kept.chosen, (std::vector<int>{11, 12, 13}));
+  EXPECT_EQ(kept.weights, (std::vector<float>{1.2f, 2.0f, 0.1f}));
+  EXPECT_EQ(drop({1e9f}, {0.2f, 1.0f}, 11).weights, (std::vector<float>{0.2f, 1.0f}));
 }
 
 TEST(ExpertSkipping, a_rank_has_its_own_threshold) {

@@ -99,6 +99,17 @@ inline std::vector<NamedConfig> beyond_configs() {
   };
   add("threshold", threshold);
   add("threshold_all_experts", [](ModelConfig& c) { c.routing.method = "threshold"; });
+  add("identity", [](ModelConfig& c) {
+    c.num_experts_per_tok = 3;
+    c.routing = {.method = "identity", .mean_experts = 1.5, .identity_experts = 4};
+  });
+  add("identity_softmax", [](ModelConfig& c) {
+    c.routing = {.method = "identity", .mean_experts = 1.5, .identity_experts = 1};
+    c.scoring_func = "softmax";
+    c.norm_topk_prob = false;
+    c.routed_scaling_factor = 3;
+    c.num_nextn_predict_layers = 1;
+  });
   add("ngram_memory", memory);
   add("threshold_and_memory", [&](ModelConfig& c) {
     threshold(c);

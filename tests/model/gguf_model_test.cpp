@@ -166,9 +166,10 @@ TEST(GgufModel, refuses_what_the_format_has_no_place_for) {
       FAIL() << name;
     } catch (const Error& e) {
       EXPECT_EQ(e.code(), Exit::kUsage);
-      const std::string text = e.what(), key = config.by_threshold()
-                                                   ? "routing.method = 'threshold'"
-                                                   : "ngram_memory.layers = [0, 2]";
+      const std::string text = e.what(),
+                        key = config.experts_vary()
+                                  ? "routing.method = '" + config.routing.method + "'"
+                                  : "ngram_memory.layers = [0, 2]";
       EXPECT_NE(text.find(key), std::string::npos) << text;
       EXPECT_NE(text.find("GGUF"), std::string::npos) << text;
     }

@@ -53,6 +53,21 @@ const Case kCases[] = {
        c.routing = {.method = "threshold"};
        c.scoring_func = "softmax";
      }},
+    {"identity",
+     [](ModelConfig& c) {
+       c.num_experts_per_tok = 3;
+       c.routing = {.method = "identity", .mean_experts = 1.5, .identity_experts = 3};
+     }},
+    {"identity_not_normalised",
+     [](ModelConfig& c) {
+       c.routing = {.method = "identity", .mean_experts = 1.5, .identity_experts = 2};
+       c.norm_topk_prob = false;
+     }},
+    {"identity_softmax",
+     [](ModelConfig& c) {
+       c.routing = {.method = "identity", .mean_experts = 1.5, .identity_experts = 2};
+       c.scoring_func = "softmax";
+     }},
     {"ngram_memory",
      [](ModelConfig& c) {
        c.ngram_memory = {{0, 1}, 3, 2, 11, 3};

@@ -62,9 +62,16 @@ Buffer<double> per_token_loop(const Moe<float>& moe, const Router<float>::Saved&
   y.zero();
   for (int n = 0; n < N; ++n) {
     const float* row = x.data() + int64_t(n) * kHidden;
-    for (int k = 0; k < routed.count[n]; ++k)
-      add_ffn(moe.experts[size_t(routed.chosen[n * M + k])], row, double(routed.weights[n * M + k]),
-              y.data() + int64_t(n) * kHidden);
+    for (int k = 0; k < routed.count[n]; ++k) {
+      const int e = routed.chosen[n * M + k];
+      const double w = double(routed.weights[n * M + k]);
+      double* to = y.data() + int64_t(n) * kHidden;
+      if (e < kExperts) {
+        add_ffn(moe.experts[size_t(e)], row, w, to);
+      } else {
+        for (int d = 0; d < kHidden; ++d) to[d] += w * double(row[d]);
+      }
+    }
     add_ffn(moe.shared_experts, row, 1, y.data() + int64_t(n) * kHidden);
   }
   return y;
@@ -134,12 +141,56 @@ TEST(Moe, by_threshold_tokens_take_no_few_or_all_experts) {
   EXPECT_EQ(check_against_loop(moe, 7), std::vector<int64_t>(kExperts, 7));
 }
 
+TEST(Moe, an_identity_expert_gives_back_its_input) {
+  ModelConfig config = moe_config(3);
+  config.routing = {.method = "identity", .mean_experts = 1.5, .identity_experts = 3};
+  Moe<float> moe = random_moe(config);
+  std::vector<int64_t> load = check_against_loop(moe, 60);
+  ASSERT_EQ(load.size(), size_t(kExperts));
+  const int64_t sum = std::accumulate(load.begin(), load.end(), int64_t(0));
+  EXPECT_GT(sum, 60);
+  EXPECT_LT(sum, 60 * 3);
+  EXPECT_EQ(moe.tokens, 60);
+
+  for (int e = 0; e < kExperts; ++e) moe.router.bias.value[e] = -2;  // identity experts alone
+  EXPECT_EQ(check_against_loop(moe, 7), std::vector<int64_t>(kExperts, 0));
+}
+
+// Experts that nobody chooses might as well not be there.
+TEST(Moe, identity_experts_that_nobody_chooses_change_no_bit) {
+  ModelConfig config = moe_config(2);
+  Moe<float> plain = random_moe(config);
+  config.routing = {.method = "identity", .mean_experts = 1.5, .identity_experts = 2};
+  Moe<float> moe = random_moe(config);
+  for (int r = kExperts; r < kExperts + 2; ++r) moe.router.bias.value[r] = -4;
+  const int N = 40;
+  const Buffer<float> rows = random_rows(2 * N);
+  const float *x = rows.data(), *dy = x + N * kHidden;
+  std::vector<Buffer<float>> results;
+  for (Moe<float>* each : {&plain, &moe}) {
+    Moe<float>::for_each_parameter(*each,
+                                   [](Parameter<float>& p) { p.grad.resize_zero(p.size()); });
+    Buffer<float> y, dx;
+    y.resize_zero(int64_t(N) * kHidden);
+    dx.resize_zero(y.size());
+    Moe<float>::Saved saved;
+    each->forward(x, y.data(), N, saved);
+    each->backward(dy, x, dx.data(), N, saved);
+    results.push_back(std::move(y));
+    results.push_back(std::move(dx));
+  }
+  for (const size_t i : {0, 1})
+    EXPECT_TRUE(std::equal(results[i].begin(), results[i].end(), results[i + 2].begin())) << i;
+  EXPECT_EQ(plain.load, moe.load);
+}
+
 // What one token gets does not depend on the company it is in.
 class Company : public testing::TestWithParam<const char*> {};
 
 TEST_P(Company, of_other_tokens_does_not_change_a_tokens_output) {
   ModelConfig config = moe_config(2);
   config.routing.method = GetParam();
+  if (config.routing.method == "identity") config.routing.identity_experts = 2;
   Moe<float> moe = random_moe(config);
   if (config.by_threshold())
     for (int e = 0; e < kExperts; ++e) moe.router.bias.value[e] = -0.7f;
@@ -156,7 +207,7 @@ TEST_P(Company, of_other_tokens_does_not_change_a_tokens_output) {
   for (int64_t i = 0; i < all.size(); ++i) EXPECT_NEAR(all[i], half[i], 1e-5);
 }
 
-INSTANTIATE_TEST_SUITE_P(Moe, Company, testing::Values("topk", "threshold"));
+INSTANTIATE_TEST_SUITE_P(Moe, Company, testing::Values("topk", "threshold", "identity"));
 
 }  // namespace
 }  // namespace shenhong

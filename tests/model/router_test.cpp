@@ -200,6 +200,38 @@ TEST(Router, by_threshold_a_token_takes_what_passes_within_the_caps) {
   EXPECT_GT(counts.size(), 3u);
 }
 
+// All choices weigh together what the routed ones of top-K do, or what their scores say.
+TEST(Router, identity_experts_are_chosen_and_weigh_like_the_others) {
+  ModelConfig config = router_config();
+  config.routing = {.method = "identity", .mean_experts = 3, .identity_experts = 5};
+  for (const bool normalise : {true, false}) {
+    config.norm_topk_prob = normalise;
+    const Decisions d(config);
+    ASSERT_EQ(d.router.width(), 4);
+    ASSERT_EQ(d.router.gate.rows, 17);
+    int identity = 0;
+    for (int n = 0; n < kTokens; ++n) {
+      ASSERT_EQ(d.saved.count[n], 4);
+      const float* score = d.saved.scores.data() + n * 17;
+      std::vector<int> order(17);
+      std::iota(order.begin(), order.end(), 0);
+      std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+        return score[a] + d.router.bias.value[a] > score[b] + d.router.bias.value[b];
+      });
+      double sum = normalise ? 0 : 1;
+      for (int k = 0; normalise && k < 4; ++k) sum += double(score[order[size_t(k)]]);
+      for (int k = 0; k < 4; ++k) {
+        const int e = d.saved.chosen[n * 4 + k];
+        EXPECT_EQ(e, order[size_t(k)]);
+        EXPECT_NEAR(d.saved.weights[n * 4 + k], 2.5 * double(score[e]) / sum, 1e-6);
+        identity += e >= 12;
+      }
+    }
+    EXPECT_GT(identity, kTokens / 2);
+    EXPECT_LT(identity, 4 * kTokens);
+  }
+}
+
 // A fresh gate on inputs of mean square 1 sends about the wanted share through.
 TEST(Router, fresh_thresholds_pass_about_k_experts) {
   for (const char* score : {"sigmoid", "softmax"}) {

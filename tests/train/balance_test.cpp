@@ -28,11 +28,19 @@ class SkewedRouter {
     return c;
   }
 
+  // `identity` of them beside the others, `chosen` of all.
+  static ModelConfig identity_model(int identity, int chosen, double mean) {
+    ModelConfig c = model();
+    c.num_experts_per_tok = chosen;
+    c.routing = {.method = "identity", .mean_experts = mean, .identity_experts = identity};
+    return c;
+  }
+
   SkewedRouter(double sigma, int tokens, const ModelConfig& config = model())
-      : N_(tokens), router_(config, "gate.") {
+      : N_(tokens), R_(config.router_experts()), router_(config, "gate.") {
     std::fill(bias().value.begin(), bias().value.end(), float(Router<float>::initial_bias(config)));
-    scores_.resize(int64_t(N_) * kExperts);
-    for (int i = 0; i < kExperts; ++i) mu_.push_back(sigma * normal(11, 0, uint64_t(i)));
+    scores_.resize(int64_t(N_) * R_);
+    for (int i = 0; i < R_; ++i) mu_.push_back(sigma * normal(11, 0, uint64_t(i)));
     // Drawing 2^18 normals anew for each of hundreds of steps would be the whole cost of the test.
     for (uint64_t i = 0; i < (1 << 20); ++i) pool_.push_back(float(normal(12, 0, i)));
     clear();
@@ -42,17 +50,16 @@ class SkewedRouter {
   void forward() {
     ++batch_;
     parallel_for(N_, [&](int64_t t) {
-      const uint64_t start = uniform_below(pool_.size() - kExperts, 13, batch_, uint64_t(t));
-      for (int i = 0; i < kExperts; ++i)
-        scores_[t * kExperts + i] =
-            1 / (1 + std::exp(-(float(mu_[i]) + pool_[start + uint64_t(i)])));
+      const uint64_t start = uniform_below(pool_.size() - size_t(R_), 13, batch_, uint64_t(t));
+      for (int i = 0; i < R_; ++i)
+        scores_[t * R_ + i] = 1 / (1 + std::exp(-(float(mu_[i]) + pool_[start + uint64_t(i)])));
     });
     std::vector<int> chosen(kExperts);
     std::vector<float> weights(kExperts);
     for (int64_t t = 0; t < N_; ++t) {
-      const int count =
-          router_.choose(scores_.data() + t * kExperts, chosen.data(), weights.data());
-      for (int k = 0; k < count; ++k) ++load_[size_t(chosen[size_t(k)])];
+      const int count = router_.choose(scores_.data() + t * R_, chosen.data(), weights.data());
+      for (int k = 0; k < count; ++k)
+        if (chosen[size_t(k)] < kExperts) ++load_[size_t(chosen[size_t(k)])];
     }
     tokens_ += N_;
   }
@@ -67,7 +74,7 @@ class SkewedRouter {
   std::vector<int64_t>& load() { return load_; }
 
  private:
-  int N_;
+  int N_, R_;
   uint64_t batch_ = 0;
   std::vector<double> mu_;
   std::vector<float> pool_;
@@ -274,6 +281,48 @@ TEST(Balance, the_mean_may_be_a_fraction) {
   EXPECT_NEAR(settle(model, {}, 1, 100, 40).mean, 1.5, 0.03);
 }
 
+// Some of the places by identity experts, all of them, and hardly any; the routed ones stay even.
+TEST(Balance, identity_experts_leave_the_mean_and_an_even_load) {
+  struct Case {
+    int identity, chosen;
+    double mean, sigma, most;
+  };
+  // The last case counts 32 tokens per expert and step.
+  for (const auto& [identity, chosen, mean, sigma, most] : {Case{32, 8, 6, 1, 0.1},
+                                                            {8, 8, 6, 0.5, 0.1},
+                                                            {4, 8, 5.5, 1, 0.1},
+                                                            {1, 6, 5.5, 1, 0.1},
+                                                            {64, 6, 2, 1, 0.2}}) {
+    const ModelConfig model = SkewedRouter::identity_model(identity, chosen, mean);
+    model.validate("[model]");
+    const Settled settled = settle(model, {}, sigma, 60, 30);
+    EXPECT_NEAR(settled.mean, mean, 0.02 * mean) << identity << " " << chosen << " " << mean;
+    EXPECT_LE(settled.violation, most) << identity << " " << chosen << " " << mean;
+  }
+}
+
+TEST(Balance, the_sign_update_keeps_the_mean_beside_identity_experts) {
+  const Settled settled = settle(SkewedRouter::identity_model(16, 8, 6),
+                                 {.method = "sign", .speed = 5e-3, .center = false}, 0.5, 200, 60);
+  EXPECT_NEAR(settled.mean, 6, 0.12);
+  EXPECT_LE(settled.violation, 0.1);
+}
+
+TEST(Balance, biases_of_identity_experts_stay) {
+  for (const char* method : {"quantile", "sign"}) {
+    const ModelConfig model = SkewedRouter::identity_model(8, 8, 6);
+    SkewedRouter router(1, 509, model);  // of which no expert gets just its share
+    Balancer balancer({.method = method, .center = false}, model);
+    router.bias().value[70] = 0.25f;
+    router.forward();
+    balancer.observe(router.statistics());
+    balancer.update(router.statistics());
+    const Buffer<float>& b = router.bias().value;
+    EXPECT_TRUE(std::all_of(b.begin(), b.begin() + 64, [](float x) { return x != 0; })) << method;
+    for (int r = 64; r < 72; ++r) EXPECT_EQ(b[r], r == 70 ? 0.25f : 0) << method;
+  }
+}
+
 TEST(Balance, the_sign_update_keeps_the_mean_of_thresholds_too) {
   const Settled settled = settle(SkewedRouter::threshold_model(1, 0),
                                  {.method = "sign", .speed = 5e-3, .center = false}, 0.5, 200, 60);
@@ -340,6 +389,12 @@ TEST(Balance, impossible_settings_are_refused) {
       (BalanceConfig{.method = "sign", .center = false}.validate("[balance]", threshold)));
   EXPECT_THROW((BalanceConfig{.method = "auxiliary", .alpha = 1}.validate("[b]", threshold)),
                Error);
+  ModelConfig identity = model;
+  identity.routing = {.method = "identity", .mean_experts = 1.5, .identity_experts = 2};
+  EXPECT_NO_THROW(BalanceConfig{}.validate("[balance]", identity));
+  EXPECT_THROW(BalanceConfig{.alpha = 1e-4}.validate("[balance]", identity), Error);
+  EXPECT_THROW(BalanceConfig{.method = "sign"}.validate("[balance]", identity), Error);
+  EXPECT_THROW((BalanceConfig{.method = "sequence", .alpha = 1}.validate("[b]", identity)), Error);
   model.n_group = 4;
   model.topk_group = 2;
   EXPECT_THROW(BalanceConfig{}.validate("[balance]", model), Error);

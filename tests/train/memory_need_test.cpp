@@ -28,6 +28,11 @@ TEST(MemoryNeed, grows_with_what_is_kept) {
             1.1 * plain.per_sequence);
   EXPECT_GT(more([](auto&, auto& m) { m.routing.method = "threshold"; }).per_sequence,
             plain.per_sequence);
+  const auto identity = [](auto&, auto& m) {
+    m.routing = {.method = "identity", .mean_experts = 1, .identity_experts = 8};
+  };
+  EXPECT_LT(more(identity).per_sequence, plain.per_sequence);
+  EXPECT_GT(more(identity).fixed, plain.fixed);
   const MemoryNeed memory = more([](auto&, auto& m) { m.ngram_memory.layers = {1}; });
   EXPECT_GT(memory.fixed, plain.fixed + 4.0 * 3 * 8 * 8192 * 8);
   EXPECT_GT(memory.per_sequence, plain.per_sequence);

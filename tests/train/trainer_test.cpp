@@ -101,6 +101,8 @@ TEST_F(TrainerTest, every_form_and_every_balance_resumes) {
   shape.routing = {.method = "threshold", .min_experts = 1, .max_experts = 3};
   shape.ngram_memory = {.layers = {1}, .max_order = 3, .heads = 2, .rows = 50, .head_dim = 4};
   EXPECT_EQ(train("threshold", {}), train("threshold_resumed", {1, 5}));
+  shape.routing = {.method = "identity", .mean_experts = 1.5, .identity_experts = 2};
+  EXPECT_EQ(train("identity", {}), train("identity_resumed", {1, 5}));
   shape.routing = {};
   for (const char* method : {"sequence", "auxiliary", "sign"}) {
     config.balance.method = method;
