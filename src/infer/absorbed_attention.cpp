@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <limits>
 
 #include "core/buffer.h"
 #include "core/error.h"
@@ -12,15 +13,16 @@
 namespace shenhong {
 namespace {
 
+static_assert(kPageTokens <= kMostRows);
+
 constexpr int kQueryBlock = 64;  // queries that meet the keys together, as in model/mla
 constexpr int kHeadBlock = 16;   // heads that meet the latents together
 // Below this many multiply-adds waking another thread costs more than it brings.
 constexpr int64_t kWorthSharing = 1 << 18;
 // Up to so many blocks of heads are worked on by all threads together.
 constexpr int kFewBlocks = 4;
-// What a thread then takes of one at a time: whole pages of tokens, columns of the latents.
-constexpr int kChunkTokens = 4 * kPageTokens, kStripeColumns = 128;
-constexpr int kExpWork = 16;  // multiply-adds that an exponential costs
+// Chunks of what a query sees: of so many pages at least, and so many of them at most.
+constexpr int kLeastChunkPages = 4, kMostChunks = 64;
 
 // x [M,K], rows ldx apart, times wᵀ into y; `next`, which is most likely read after w, is fetched
 // ahead.
@@ -51,79 +53,84 @@ void times(const WeightPanels& w, const float* x, int64_t ldx, int M, float* y, 
   kernels<float>().panel_product(p);
 }
 
-// Calls run(rows, first, count) for the pages of tokens begin .. end-1: rows are numbers
-// [column, column_end) of `count` tokens from `first` on.
-template <class Run>
-void each_page(const Attention& a, int begin, int end, int column, int column_end, const Run& run) {
-  thread_local Buffer<float> scratch;
-  for (int token = begin; token < end;) {
-    const int place = token % kPageTokens, count = std::min(kPageTokens - place, end - token);
-    run(a.pool->read(a.pages[size_t(token / kPageTokens)], a.layer, place, count, column,
-                     column_end, scratch),
-        token, count);
-    token += count;
-  }
-}
-
-// Heads begin .. end-1 of query c in the absorbed form: all of them meet the same latents, so each
-// of the two long products is one matrix product per page with the heads as rows. The work is cut
-// into parts that threads may share, whose results do not depend on the cuts.
+// Heads begin .. end-1 of query c in the absorbed form: all of them meet the same latents. What the
+// query sees is cut into chunks, and what these give is joined in their order (Dao et al., 2023,
+// "Flash-Decoding"), so that threads may share one query. The cuts depend on the query's place
+// alone.
 struct HeadBlock {
   const Attention* a;
   int c, begin, end;
-  float *q, *p, *latent;  // [heads, R] [heads, seen] [heads, Rkv]
+  float* memory;  // [size()]
 
   int heads() const { return end - begin; }
-  int seen() const { return a->T - a->C + c + 1 - a->unseen; }
+  int seen_to() const { return a->T - a->C + c + 1; }
   int width() const { return a->Rkv + a->Dr; }
-  int64_t size() const { return int64_t(heads()) * (width() + seen() + a->Rkv); }
-  void use(float* memory) {
-    q = memory;
-    p = q + int64_t(heads()) * width();
-    latent = p + int64_t(heads()) * seen();
+  int chunk_tokens() const {
+    const int pages = (seen_to() + kPageTokens - 1) / kPageTokens;
+    return kPageTokens * std::max(kLeastChunkPages, (pages + kMostChunks - 1) / kMostChunks);
   }
+  int chunks() const { return (seen_to() + chunk_tokens() - 1) / chunk_tokens(); }
+  int64_t size() const { return int64_t(heads()) * (width() + chunks() * (2 + a->Rkv)); }
+
+  float* q() const { return memory; }  // [heads, width]
+  // Of a chunk: [heads] [heads] [heads, Rkv]
+  float* top(int chunk) const {
+    return q() + int64_t(heads()) * (width() + int64_t(chunk) * (2 + a->Rkv));
+  }
+  float* sum(int chunk) const { return top(chunk) + heads(); }
+  float* latent(int chunk) const { return sum(chunk) + heads(); }
 
   void absorb(int h) const {
     const float* from = a->q + (int64_t(c) * a->H + h) * (a->Dn + a->Dr);
-    float* out = q + int64_t(h - begin) * width();
+    float* out = q() + int64_t(h - begin) * width();
     times(a->heads[size_t(h)].w_uk_t, from, a->Dn + a->Dr, 1, out, width(),
           h + 1 < end ? &a->heads[size_t(h) + 1].w_uk_t : &a->heads[size_t(begin)].w_uv);
     std::copy_n(from + a->Dn, a->Dr, out + a->Rkv);
   }
-  // With tokens first .. last-1 of the sequence.
-  void score(int first, int last) const {
-    each_page(*a, first, last, 0, width(), [&](FloatRows rows, int token, int count) {
-      kernels<float>().gemm({Layout::kNT, heads(), count, width(), q, width(), rows.data,
-                             rows.stride, p + (token - a->unseen), seen(), false});
-    });
-  }
-  void weigh(int h) const {
-    kernels<float>().softmax(p + int64_t(h - begin) * seen(), a->scale, seen());
-  }
-  // Columns [column, column_end) of the latents, a multiple of 32 the first.
-  void mix(int column, int column_end) const {
-    each_page(*a, a->unseen, a->unseen + seen(), column, column_end,
-              [&](FloatRows rows, int token, int count) {
-                kernels<float>().gemm({Layout::kNN, heads(), column_end - column, count,
-                                       p + (token - a->unseen), seen(), rows.data, rows.stride,
-                                       latent + column, a->Rkv, token > a->unseen});
-              });
+  void meet(int chunk) const {
+    std::fill_n(top(chunk), heads(), -std::numeric_limits<float>::infinity());
+    std::fill_n(sum(chunk), heads(), 0.0f);
+    std::fill_n(latent(chunk), int64_t(heads()) * a->Rkv, 0.0f);
+    const int first = std::max(a->unseen, chunk * chunk_tokens()),
+              last = std::min(seen_to(), (chunk + 1) * chunk_tokens());
+    const auto rows_of = [&](int token) {
+      return a->pool->rows(a->pages[size_t(token / kPageTokens)], a->layer, token % kPageTokens);
+    };
+    // A thread goes on with the chunk that nobody else has taken by then.
+    const int after = (chunk + thread_count()) * chunk_tokens();
+    for (int token = first; token < last;) {
+      const int stop = std::min(last, (token / kPageTokens + 1) * kPageTokens),
+                next = stop < last         ? stop
+                       : after < seen_to() ? after
+                                           : token;
+      kernels<float>().attend_rows({a->pool->row(), rows_of(token), rows_of(next), stop - token,
+                                    heads(), q(), a->scale, top(chunk), sum(chunk), latent(chunk)});
+      token = stop;
+    }
   }
   void expand(int h) const {
-    times(a->heads[size_t(h)].w_uv, latent + int64_t(h - begin) * a->Rkv, a->Rkv, 1,
-          a->o + (int64_t(c) * a->H + h) * a->Dv, a->Dv,
-          h + 1 < end ? &a->heads[size_t(h) + 1].w_uv : nullptr);
+    thread_local Buffer<float> weights, mean;
+    const int chunks = this->chunks(), i = h - begin;
+    weights.resize(chunks);
+    mean.resize_zero(a->Rkv);
+    for (int chunk = 0; chunk < chunks; ++chunk) weights[chunk] = top(chunk)[i];
+    kernels<float>().softmax(weights.data(), 1, chunks);
+    float sum_of_all = 0;
+    for (int chunk = 0; chunk < chunks; ++chunk) sum_of_all += weights[chunk] * sum(chunk)[i];
+    for (int chunk = 0; chunk < chunks; ++chunk)
+      kernels<float>().axpy(weights[chunk] / sum_of_all, latent(chunk) + int64_t(i) * a->Rkv,
+                            mean.data(), a->Rkv);
+    times(a->heads[size_t(h)].w_uv, mean.data(), a->Rkv, 1, a->o + (int64_t(c) * a->H + h) * a->Dv,
+          a->Dv, h + 1 < end ? &a->heads[size_t(h) + 1].w_uv : nullptr);
   }
 };
 
 void run_alone(HeadBlock block) {
   thread_local Buffer<float> memory;
   memory.resize(block.size());
-  block.use(memory.data());
+  block.memory = memory.data();
   for (int h = block.begin; h < block.end; ++h) block.absorb(h);
-  block.score(block.a->unseen, block.a->unseen + block.seen());
-  for (int h = block.begin; h < block.end; ++h) block.weigh(h);
-  block.mix(0, block.a->Rkv);
+  for (int chunk = 0; chunk < block.chunks(); ++chunk) block.meet(chunk);
   for (int h = block.begin; h < block.end; ++h) block.expand(h);
 }
 
@@ -152,34 +159,21 @@ void run_together(std::span<HeadBlock> blocks) {
   for (const HeadBlock& block : blocks) {
     size += block.size();
     heads += block.heads();
-    pairs += int64_t(block.heads()) * block.seen();
+    pairs += int64_t(block.heads()) * (block.seen_to() - block.a->unseen);
   }
   memory.resize(size);
   float* next = memory.data();
   for (HeadBlock& block : blocks) {
-    block.use(next);
+    block.memory = next;
     next += block.size();
   }
   const Attention& a = *blocks.front().a;  // sizes are those of all
   const auto heads_of = [](const HeadBlock& block) { return block.heads(); };
   share_parts(blocks, heads * a.Dn * a.Rkv, heads_of,
               [](const HeadBlock& block, int part) { block.absorb(block.begin + part); });
-  const auto chunks_of = [](const HeadBlock& block) {
-    return (block.a->unseen + block.seen() + kChunkTokens - 1) / kChunkTokens;
-  };
-  share_parts(blocks, pairs * (a.Rkv + a.Dr), chunks_of, [](const HeadBlock& block, int part) {
-    const int end = block.a->unseen + block.seen();
-    block.score(std::max(block.a->unseen, part * kChunkTokens),
-                std::min(end, (part + 1) * kChunkTokens));
-  });
-  share_parts(blocks, pairs * kExpWork, heads_of,
-              [](const HeadBlock& block, int part) { block.weigh(block.begin + part); });
-  const auto stripes_of = [](const HeadBlock& block) {
-    return (block.a->Rkv + kStripeColumns - 1) / kStripeColumns;
-  };
-  share_parts(blocks, pairs * a.Rkv, stripes_of, [](const HeadBlock& block, int part) {
-    block.mix(part * kStripeColumns, std::min(block.a->Rkv, (part + 1) * kStripeColumns));
-  });
+  share_parts(
+      blocks, pairs * (2 * a.Rkv + a.Dr), [](const HeadBlock& block) { return block.chunks(); },
+      [](const HeadBlock& block, int chunk) { block.meet(chunk); });
   share_parts(blocks, heads * a.Dv * a.Rkv, heads_of,
               [](const HeadBlock& block, int part) { block.expand(block.begin + part); });
 }
@@ -194,7 +188,11 @@ void expanded_head(const Attention& a, int h) {
   v.resize(int64_t(a.T) * a.Dv);
   p.resize(int64_t(kQueryBlock) * a.T);
 
-  each_page(a, 0, a.T, 0, a.Rkv + a.Dr, [&](FloatRows rows, int first, int count) {
+  thread_local Buffer<float> scratch;
+  for (int first = 0; first < a.T; first += kPageTokens) {
+    const int count = std::min(kPageTokens, a.T - first);
+    const FloatRows rows = a.pool->read(a.pages[size_t(first / kPageTokens)], a.layer, 0, count, 0,
+                                        a.Rkv + a.Dr, scratch);
     times(a.heads[size_t(h)].w_uk, rows.data, rows.stride, count, k.data() + int64_t(first) * Dqk,
           Dqk);
     times(a.heads[size_t(h)].w_uv, rows.data, rows.stride, count, v.data() + int64_t(first) * a.Dv,
@@ -202,7 +200,7 @@ void expanded_head(const Attention& a, int h) {
     for (int t = 0; t < count; ++t)
       std::copy_n(rows.data + t * rows.stride + a.Rkv, a.Dr,
                   k.data() + int64_t(first + t) * Dqk + a.Dn);
-  });
+  }
 
   for (int begin = 0; begin < a.C; begin += kQueryBlock) {
     const int rows = std::min(kQueryBlock, a.C - begin), keys = past + begin + rows;
@@ -225,7 +223,7 @@ int blocks_of(const Attention& a) { return (a.H + kHeadBlock - 1) / kHeadBlock; 
 
 HeadBlock head_block(const Attention& a, int64_t i) {
   const int begin = int(i % blocks_of(a)) * kHeadBlock;
-  return {&a, int(i / blocks_of(a)), begin, std::min(begin + kHeadBlock, a.H), {}, {}, {}};
+  return {&a, int(i / blocks_of(a)), begin, std::min(begin + kHeadBlock, a.H), {}};
 }
 
 // What one thread does at a time: a head of all queries, or some heads of one query.

@@ -52,11 +52,11 @@ void PagePool::write(int page, int layer, int place, const float* numbers) {
 FloatRows PagePool::read(int page, int layer, int place, int count, int begin, int end,
                          Buffer<float>& scratch) const {
   SH_ASSERT(row_.format != CacheFormat::kInt8 || begin % kInt8Block == 0);
-  const uint8_t* rows = bytes_.data() + offset(page, layer) + place * row_.bytes();
+  const uint8_t* stored = rows(page, layer, place);
   if (row_.format == CacheFormat::kF32)
-    return {reinterpret_cast<const float*>(rows) + begin, row_.size()};
+    return {reinterpret_cast<const float*>(stored) + begin, row_.size()};
   scratch.resize(int64_t(kPageTokens) * (end - begin));
-  kernels<float>().read_cache_rows(row_, rows, count, begin, end, scratch.data());
+  kernels<float>().read_cache_rows(row_, stored, count, begin, end, scratch.data());
   return {scratch.data(), end - begin};
 }
 

@@ -51,6 +51,11 @@ class PagePool {
 
   // A layer's row of the token at `place` of a page: numbers [Rkv + Dr].
   void write(int page, int layer, int place, const float* numbers);
+  // The rows of `layer` from the token at `place` of a page on, as the cache keeps them. From any
+  // thread.
+  const uint8_t* rows(int page, int layer, int place) const {
+    return bytes_.data() + offset(page, layer) + place * row_.bytes();
+  }
   // Numbers [begin, end) of the rows of `count` tokens from `place` on: where they lie, if they are
   // floats, else in `scratch`. In int8 `begin` is a multiple of 32. From any thread.
   FloatRows read(int page, int layer, int place, int count, int begin, int end,

@@ -12,6 +12,7 @@
 #include <span>
 #include <string_view>
 
+#include "kernels/attend_rows.h"
 #include "kernels/cache_rows.h"
 #include "kernels/panels.h"
 
@@ -109,6 +110,8 @@ struct Kernels {
   void (*write_cache_row)(const CacheRow& row, const float* x, uint8_t* out) noexcept;
   void (*read_cache_rows)(const CacheRow& row, const uint8_t* rows, int count, int begin, int end,
                           float* out) noexcept;
+  // Decoding's attention over them. See attend_rows.h.
+  void (*attend_rows)(const AttendRows&) noexcept;
 };
 
 // The table in use: the best this machine runs, or the one SHENHONG_KERNELS names.

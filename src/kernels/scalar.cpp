@@ -186,6 +186,7 @@ const Kernels<Real>& scalar_kernels() {
       .quantize_rows = quantize_rows_scalar,
       .write_cache_row = write_cache_row_scalar,
       .read_cache_rows = read_cache_rows_scalar,
+      .attend_rows = attend_rows_scalar,
   };
   return table;
 }

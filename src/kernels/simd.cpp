@@ -21,6 +21,7 @@ const Kernels<float>* table() { return nullptr; }
 }  // namespace shenhong::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 #else
+#include "kernels/attend_rows-inl.h"
 #include "kernels/cache_rows-inl.h"
 #include "kernels/gemm-inl.h"
 #include "kernels/panels_simd-inl.h"
@@ -54,6 +55,7 @@ const Kernels<float>* table() {
       .quantize_rows = quantize_rows,
       .write_cache_row = write_cache_row,
       .read_cache_rows = read_cache_rows,
+      .attend_rows = attend_rows,
   };
   return &entries;
 }

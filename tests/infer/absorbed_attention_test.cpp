@@ -155,6 +155,15 @@ TEST(AbsorbedAttention, both_forms_are_the_definition) {
     }
 }
 
+// As many chunks as there may be, and chunks of more pages than the least.
+TEST(AbsorbedAttention, far_back_it_is_the_definition_too) {
+  for (const CacheFormat format : kFormats) {
+    Case c(odd_config(), 2, 8300, format);
+    c.round_rows();
+    EXPECT_LE(relative_gap(c.run(AttentionForm::kAbsorbed), definition(c)), 1e-5);
+  }
+}
+
 // What the formats cost, at published head sizes and a cache of ordinary numbers.
 TEST(AbsorbedAttention, a_cache_in_fewer_bits_is_near_the_one_in_floats) {
   for (const auto form : {AttentionForm::kAbsorbed, AttentionForm::kExpanded}) {
