@@ -9,7 +9,6 @@
 #include "core/floats.h"
 #include "hwy/highway.h"
 #include "kernels/cache_rows.h"
-#include "kernels/panels.h"
 
 #if defined(SHENHONG_KERNELS_CACHE_ROWS_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef SHENHONG_KERNELS_CACHE_ROWS_INL_H

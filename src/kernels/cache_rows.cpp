@@ -6,7 +6,6 @@
 #include <limits>
 
 #include "core/floats.h"
-#include "kernels/panels.h"
 
 namespace shenhong {
 namespace {

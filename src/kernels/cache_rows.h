@@ -14,6 +14,8 @@
 #include <optional>
 #include <string_view>
 
+#include "kernels/panels.h"
+
 namespace shenhong {
 
 enum class CacheFormat { kF32, kF16, kInt8 };
@@ -30,7 +32,7 @@ struct CacheRow {
   int coded = 0, exact = 0;
 
   int size() const { return coded + exact; }
-  int blocks() const { return (coded + 31) / 32; }
+  int blocks() const { return (coded + kInt8Block - 1) / kInt8Block; }
   int64_t bytes() const;
 };
 
