@@ -283,9 +283,10 @@ TEST_P(EveryArchitecture, feed_forward_is_the_training_model_s) {
   }
   FeedForward feed_forward(model->config());
   feed_forward.forward(weights.layers.back(), x.data(), got.data(), N);
-  if (block.moe)
+  if (block.moe) {
     EXPECT_EQ(feed_forward.choices().all,
               std::accumulate(block.moe->load.begin(), block.moe->load.end(), int64_t(0)));
+  }
   const float top = *std::max_element(wanted.begin(), wanted.end());
   EXPECT_LE(largest_gap(got, wanted), 1e-5 * top);
 }

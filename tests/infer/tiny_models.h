@@ -104,10 +104,10 @@ inline std::vector<NamedConfig> beyond_configs() {
     c.routing = {.method = "identity", .mean_experts = 1.5, .identity_experts = 4};
   });
   add("identity_softmax", [](ModelConfig& c) {
-    c.routing = {.method = "identity", .mean_experts = 1.5, .identity_experts = 1};
+    c.routing = {.method = "identity", .mean_experts = 1.5, .identity_experts = 2};
     c.scoring_func = "softmax";
     c.norm_topk_prob = false;
-    c.routed_scaling_factor = 3;
+    c.routed_scaling_factor = 2;
     c.num_nextn_predict_layers = 1;
   });
   add("ngram_memory", memory);

@@ -17,7 +17,8 @@ TEST(Cost, total_is_what_the_model_holds) {
         config.tie_word_embeddings = tied;
         config.num_nextn_predict_layers = mtp;
         if (mtp == 1) config.ngram_memory = {{1}, 3, 2, 11, 3};
-        if (mtp == 2) config.routing = {.method = "identity", .identity_experts = 3};
+        if (mtp == 2)
+          config.routing = {.method = "identity", .mean_experts = 1.5, .identity_experts = 3};
         EXPECT_EQ(cost_of(config).parameters_total, Model<float>(config).parameter_count());
       }
 }
