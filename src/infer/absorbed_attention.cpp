@@ -96,15 +96,11 @@ struct HeadBlock {
     const auto rows_of = [&](int token) {
       return a->pool->rows(a->pages[size_t(token / kPageTokens)], a->layer, token % kPageTokens);
     };
-    // A thread goes on with the chunk that nobody else has taken by then.
-    const int after = (chunk + thread_count()) * chunk_tokens();
     for (int token = first; token < last;) {
-      const int stop = std::min(last, (token / kPageTokens + 1) * kPageTokens),
-                next = stop < last         ? stop
-                       : after < seen_to() ? after
-                                           : token;
-      kernels<float>().attend_rows({a->pool->row(), rows_of(token), rows_of(next), stop - token,
-                                    heads(), q(), a->scale, top(chunk), sum(chunk), latent(chunk)});
+      const int stop = std::min(last, (token / kPageTokens + 1) * kPageTokens);
+      kernels<float>().attend_rows({a->pool->row(), rows_of(token),
+                                    rows_of(stop < seen_to() ? stop : token), stop - token, heads(),
+                                    q(), a->scale, top(chunk), sum(chunk), latent(chunk)});
       token = stop;
     }
   }

@@ -155,12 +155,18 @@ TEST(AbsorbedAttention, both_forms_are_the_definition) {
     }
 }
 
-// As many chunks as there may be, and chunks of more pages than the least.
-TEST(AbsorbedAttention, far_back_it_is_the_definition_too) {
+// Where chunks begin to be of more pages than the least, two queries beside each other are cut
+// differently, each as if it were alone.
+TEST(AbsorbedAttention, far_back_it_is_the_definition_and_cut_by_the_place_alone) {
   for (const CacheFormat format : kFormats) {
-    Case c(odd_config(), 2, 8300, format);
+    Case c(odd_config(), 2, 8193, format);
     c.round_rows();
-    EXPECT_LE(relative_gap(c.run(AttentionForm::kAbsorbed), definition(c)), 1e-5);
+    const Buffer<float> together = c.run(AttentionForm::kAbsorbed);
+    EXPECT_LE(relative_gap(together, definition(c)), 1e-5);
+    c.a.C = 1;
+    c.a.T = 8192;
+    const Buffer<float> alone = c.run(AttentionForm::kAbsorbed);
+    EXPECT_TRUE(std::equal(alone.begin(), alone.end(), together.begin()));
   }
 }
 
