@@ -12,13 +12,14 @@
 #include "core/buffer.h"
 #include "core/floats.h"
 #include "hwy/cache_control.h"
-#include "hwy/contrib/math/math-inl.h"
 #include "hwy/highway.h"
 #include "kernels/attend_rows.h"
 #include "kernels/few_rows-inl.h"
 #include "kernels/kernels.h"
 #include "kernels/panels.h"
+#include "kernels/tail-inl.h"
 #include "kernels/tile-inl.h"
+#include "kernels/vector-inl.h"
 
 #if defined(SHENHONG_KERNELS_ATTEND_ROWS_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef SHENHONG_KERNELS_ATTEND_ROWS_INL_H
@@ -190,7 +191,6 @@ HWY_NOINLINE NextRows score_heads(const AttendRows& a, const Rows& rows, int hea
 // s [heads, count] -> weights, 0 up to whole vectors; keep [heads]
 HWY_INLINE void weigh_heads(const AttendRows& a, int head, int heads, float* s, float* keep) {
   const F d;
-  const auto negligible = hn::Set(d, float(kNegligibleLog));
   const int whole = (a.count + kLanes - 1) / kLanes * kLanes;
   for (int h = 0; h < heads; ++h, s += kMostRows) {
     for (int t = a.count; t < whole; ++t) s[t] = -std::numeric_limits<float>::infinity();
@@ -204,10 +204,7 @@ HWY_INLINE void weigh_heads(const AttendRows& a, int head, int heads, float* s, 
     auto sums = hn::Zero(d);
     const auto shift = hn::Set(d, top);
     for (int t = 0; t < whole; t += kLanes) {
-      const auto z = hn::Sub(hn::Load(d, s + t), shift);
-      // Highway's Exp gives 0 for NaN, which would hide a diverged model.
-      const auto e =
-          hn::IfThenElse(hn::IsNaN(z), z, hn::IfThenZeroElse(hn::Lt(z, negligible), hn::Exp(d, z)));
+      const auto e = softmax_weight(d, hn::Sub(hn::Load(d, s + t), shift));
       hn::Store(e, d, s + t);
       sums = hn::Add(sums, e);
     }
@@ -215,46 +212,32 @@ HWY_INLINE void weigh_heads(const AttendRows& a, int head, int heads, float* s, 
   }
 }
 
-// Columns [k, k + kVectors·kLanes) of o, or `left` of one vector.
-template <int kHeads, int kVectors, bool kPart>
+// Columns [k, k + kVectors·kLanes) of o, or with a Tail as `part` the last ones.
+template <int kHeads, int kVectors, class Part>
 HWY_INLINE void mix_tile(const AttendRows& a, const float* rows, int64_t stride, int head,
-                         const float* p, const float* keep, int k, int left, NextRows& next) {
+                         const float* p, const float* keep, int k, const Part& part,
+                         NextRows& next) {
   const F d;
-  const auto load = [&](const float* from) HWY_ATTR {
-    if constexpr (kPart)
-      return part_of(left, [&](int i) { return from[i]; });
-    else
-      return hn::LoadU(d, from);
-  };
   const int64_t coded = a.row.coded;
   float* o = a.o + head * coded + k;
   Vector sums[kHeads][kVectors];
   unroll<kHeads>([&](auto h) HWY_ATTR {
     unroll<kVectors>([&](auto v) HWY_ATTR {
-      sums[h][v] = hn::Mul(hn::Set(d, keep[h]), load(o + h * coded + v * kLanes));
+      sums[h][v] = hn::Mul(hn::Set(d, keep[h]), part.load(o + h * coded + v * kLanes));
     });
   });
   rows += k;
   for (int t = 0; t < a.count; ++t, rows += stride) {
     next.ask();
     Vector c[kVectors];
-    unroll<kVectors>([&](auto v) HWY_ATTR { c[v] = load(rows + v * kLanes); });
+    unroll<kVectors>([&](auto v) HWY_ATTR { c[v] = part.load(rows + v * kLanes); });
     unroll<kHeads>([&](auto h) HWY_ATTR {
       const Vector weight = hn::Set(d, p[h * kMostRows + t]);
       unroll<kVectors>([&](auto v) HWY_ATTR { sums[h][v] = hn::MulAdd(weight, c[v], sums[h][v]); });
     });
   }
   for (int h = 0; h < kHeads; ++h)
-    for (int v = 0; v < kVectors; ++v) {
-      float* to = o + h * coded + v * kLanes;
-      if constexpr (kPart) {
-        HWY_ALIGN float lanes[kLanes];
-        hn::Store(sums[h][v], d, lanes);
-        std::copy_n(lanes, left, to);
-      } else {
-        hn::StoreU(sums[h][v], d, to);
-      }
-    }
+    for (int v = 0; v < kVectors; ++v) part.store(sums[h][v], o + h * coded + v * kLanes);
 }
 
 template <int kHeads>
@@ -263,12 +246,13 @@ HWY_NOINLINE NextRows mix_heads(const AttendRows& a, const float* rows, int64_t 
   const int coded = a.row.coded;
   int k = 0;
   for (; k + kTileTwo * kLanes <= coded; k += kTileTwo * kLanes)
-    mix_tile<kHeads, kTileTwo, false>(a, rows, stride, head, p, keep, k, 0, next);
+    mix_tile<kHeads, kTileTwo>(a, rows, stride, head, p, keep, k, Whole(), next);
   if (k + kLanes <= coded) {
-    mix_tile<kHeads, 1, false>(a, rows, stride, head, p, keep, k, 0, next);
+    mix_tile<kHeads, 1>(a, rows, stride, head, p, keep, k, Whole(), next);
     k += kLanes;
   }
-  if (k < coded) mix_tile<kHeads, 1, true>(a, rows, stride, head, p, keep, k, coded - k, next);
+  if (k < coded)
+    mix_tile<kHeads, 1>(a, rows, stride, head, p, keep, k, Tail{size_t(coded - k)}, next);
   return next;
 }
 

@@ -165,6 +165,14 @@ inline void swiglu_backward(const float* dh, const float* a, const float* b, flo
   });
 }
 
+// exp(z) of z <= 0, 0 where that is negligible beside 1. Highway's Exp gives 0 for NaN, which would
+// hide a diverged model.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V softmax_weight(D d, V z) {
+  const auto negligible = hn::Set(d, float(kNegligibleLog));
+  return hn::IfThenElse(hn::IsNaN(z), z, hn::IfThenZeroElse(hn::Lt(z, negligible), hn::Exp(d, z)));
+}
+
 inline float softmax(float* x, float scale, int64_t n) noexcept {
   const hn::ScalableTag<float> d;
   const auto factor = hn::Set(d, scale);
@@ -175,12 +183,9 @@ inline float softmax(float* x, float scale, int64_t n) noexcept {
           HWY_ATTR { return hn::Max(part.keep(hn::Mul(factor, part.load(x + i)), lowest), top); },
       [](auto u, auto v) HWY_ATTR { return hn::Max(u, v); });
   const float top = hn::GetLane(hn::MaxOfLanes(d, tops));
-  const auto shift = hn::Set(d, top), negligible = hn::Set(d, float(kNegligibleLog));
+  const auto shift = hn::Set(d, top);
   const float sum = sum_vectors(n, [&](auto sums, int64_t i, auto part) HWY_ATTR {
-    const auto z = hn::Sub(hn::Mul(factor, part.load(x + i)), shift);
-    // Highway's Exp gives 0 for NaN, which would hide a diverged model.
-    const auto e =
-        hn::IfThenElse(hn::IsNaN(z), z, hn::IfThenZeroElse(hn::Lt(z, negligible), hn::Exp(d, z)));
+    const auto e = softmax_weight(d, hn::Sub(hn::Mul(factor, part.load(x + i)), shift));
     part.store(e, x + i);
     return hn::Add(sums, part.keep(e, hn::Zero(d)));
   });
