@@ -14,9 +14,11 @@ namespace shenhong {
 // The exception of the lowest-numbered failing item reaches the caller.
 void parallel_for(int64_t n, const std::function<void(int64_t)>& run);
 
-// Calls run(begin, end) over [0, n) cut into pieces of `grain` (the last may be shorter).
+// Calls run(begin, end) over [0, n) cut into pieces of `grain` (the last may be shorter). What is
+// no more than one piece costs no more than the call.
 template <class Run>
 void parallel_ranges(int64_t n, int64_t grain, Run&& run) {
+  if (n > 0 && n <= grain) return run(0, n);
   parallel_for((n + grain - 1) / grain, [&](int64_t piece) {
     const int64_t begin = piece * grain;
     run(begin, begin + grain < n ? begin + grain : n);

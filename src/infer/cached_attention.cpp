@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/parallel.h"
+#include "infer/norm_rows.h"
 #include "kernels/kernels.h"
 
 namespace shenhong {
@@ -9,6 +11,8 @@ namespace shenhong {
 CachedAttention::CachedAttention(const ModelConfig& config) : config_(config) {}
 
 namespace {
+
+constexpr int kTokensAtOnce = 16;  // per work item
 
 int count_of(std::span<const CachedRows> all) {
   int count = 0;
@@ -22,11 +26,6 @@ void CachedAttention::project(const AttentionWeights& weights, const float* x, i
                               bool queries) {
   const int D = config_.hidden_size, Rq = config_.q_lora_rank, Rkv = config_.kv_lora_rank;
   const int R = Rkv + config_.qk_rope_head_dim;
-  const float eps = float(config_.rms_norm_eps);
-  const auto norm = [&](float* row, const Buffer<float>& gain) {
-    float rstd;
-    kernels<float>().rmsnorm(row, gain.data(), row, &rstd, 1, int(gain.size()), eps);
-  };
   q_.resize(int64_t(C + kQueryPadding) * config_.num_attention_heads * config_.qk_head_dim());
   rows_.resize(int64_t(C) * R);
   cq_.resize(int64_t(C) * Rq);
@@ -38,28 +37,33 @@ void CachedAttention::project(const AttentionWeights& weights, const float* x, i
   const auto kept = x_.times(weights.kv_a_proj_with_mqa, rows_.data(), Write::kReplace);
   const PanelProduct products[] = {kept, queries ? query() : kept};
   run_products(std::span(products).first(queries ? 2 : 1));
-  for (int c = 0; c < C; ++c) norm(rows_.data() + int64_t(c) * R, weights.kv_a_layernorm);
   if (Rq == 0 || !queries) return;
-  for (int c = 0; c < C; ++c) norm(cq_.data() + int64_t(c) * Rq, weights.q_a_layernorm);
+  norm_rows(cq_.data(), weights.q_a_layernorm, cq_.data(), C, config_.rms_norm_eps);
   cq_in_.set(cq_.data(), C, Rq);
   const PanelProduct up = cq_in_.times(weights.q_b_proj, q_.data(), Write::kReplace);
   run_products({&up, 1});
 }
 
-void CachedAttention::place(const CachedRows& rows, int row, const Rope<float>& rope, int layer,
-                            bool queries) {
+void CachedAttention::place(const AttentionWeights& weights, const CachedRows& rows, int row,
+                            const Rope<float>& rope, int layer, bool queries) {
   const Sequence& sequence = *rows.sequence;
   const int H = config_.num_attention_heads, Dqk = config_.qk_head_dim();
   const int Rkv = config_.kv_lora_rank, R = Rkv + config_.qk_rope_head_dim;
-  for (int i = 0; i < rows.count; ++i) {
-    const int position = rows.begin + i;
-    float* q = q_.data() + int64_t(row + i) * H * Dqk;
-    float* kv = rows_.data() + int64_t(row + i) * R;
-    if (queries) rope.rotate(q + config_.qk_nope_head_dim, H, Dqk, position);
-    rope.rotate(kv + Rkv, 1, R, position);
-    const int page = sequence.pages()[size_t(position / kPageTokens)];
-    sequence.pool().write(page, layer, position % kPageTokens, kv);
-  }
+  parallel_ranges(rows.count, kTokensAtOnce, [&](int64_t first, int64_t last) {
+    for (int i = int(first); i < int(last); ++i) {
+      const int position = rows.begin + i;
+      float* kv = rows_.data() + int64_t(row + i) * R;
+      float rstd;
+      kernels<float>().rmsnorm(kv, weights.kv_a_layernorm.data(), kv, &rstd, 1, Rkv,
+                               float(config_.rms_norm_eps));
+      rope.rotate(kv + Rkv, 1, R, position);
+      const int page = sequence.pages()[size_t(position / kPageTokens)];
+      sequence.pool().write(page, layer, position % kPageTokens, kv);
+      if (!queries) continue;
+      float* q = q_.data() + int64_t(row + i) * H * Dqk;
+      rope.rotate(q + config_.qk_nope_head_dim, H, Dqk, position);
+    }
+  });
 }
 
 void CachedAttention::forward(const AttentionWeights& weights, const Rope<float>& rope,
@@ -75,7 +79,7 @@ void CachedAttention::forward(const AttentionWeights& weights, const Rope<float>
   parts_.clear();
   int row = 0;
   for (const CachedRows& rows : all) {
-    place(rows, row, rope, layer, /*queries=*/true);
+    place(weights, rows, row, rope, layer, /*queries=*/true);
     const Sequence& sequence = *rows.sequence;
     a.pool = &sequence.pool();
     a.pages = sequence.pages();
@@ -106,7 +110,7 @@ void CachedAttention::keep(const AttentionWeights& weights, const Rope<float>& r
   project(weights, x, count_of(all), /*queries=*/false);
   int row = 0;
   for (const CachedRows& rows : all) {
-    place(rows, row, rope, layer, /*queries=*/false);
+    place(weights, rows, row, rope, layer, /*queries=*/false);
     row += rows.count;
   }
 }

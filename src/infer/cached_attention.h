@@ -32,10 +32,12 @@ class CachedAttention {
             std::span<const CachedRows> all, int layer);
 
  private:
-  // q_ [C, H·(Dn+Dr)], unless nobody asks, and rows_ [C, Rkv+Dr] of x, neither rotated.
+  // q_ [C, H·(Dn+Dr)], unless nobody asks, and rows_ [C, Rkv+Dr] of x, neither rotated and the
+  // latents not normed.
   void project(const AttentionWeights& weights, const float* x, int C, bool queries);
-  // Rotates them, from row `row` on, and puts rows_ into their pages.
-  void place(const CachedRows& rows, int row, const Rope<float>& rope, int layer, bool queries);
+  // Norms the latents, rotates, from row `row` on, and puts rows_ into their pages.
+  void place(const AttentionWeights& weights, const CachedRows& rows, int row,
+             const Rope<float>& rope, int layer, bool queries);
 
   ModelConfig config_;
   Activations x_, cq_in_, o_in_;

@@ -26,26 +26,33 @@ class FeedForward {
   const Choices& choices() const { return choices_; }
 
  private:
-  // Rows [first, first + count) of the gathered activations meet one MLP.
+  // Rows that meet MLPs of one width F: the tokens of the routed experts, or all.
+  struct Rows {
+    int count = 0;
+    Activations x, hidden;   // [count, D], [count, F]
+    Buffer<float> gate, up;  // [count, F]
+    Buffer<float> out;       // [count, D]
+  };
+  // Rows [first, first + count) meet one MLP.
   struct Group {
+    Rows* rows;
     const MlpWeights* mlp;
     int first, count;
-    int64_t hidden;  // where its gate and up outputs begin
-    Activations h;   // [count, F]
   };
 
-  void run_groups(int rows);
+  void choose(const MoeWeights& moe, int C);
+  void gather(const MoeWeights& moe, int C);
+  void run_groups();
+  void combine(const LayerWeights& layer, const float* x, float* y, int first, int last) const;
 
   ModelConfig config_;
-  Router<float>::Saved routed_;
+  Router<float>::Saved choice_;
   Choices choices_;
-  std::vector<int> first_;     // [E+1]: an expert's next gathered row
-  std::vector<int> slot_;      // [C,M]: the gathered row of a token's choice, M at most
-  std::vector<Group> groups_;  // reused, so that their buffers are
-  size_t group_count_ = 0;
-  Buffer<float> rows_;  // [rows, D]: tokens in the order of the groups
-  Activations gathered_;
-  Buffer<float> a_, b_, out_;
+  std::vector<int> first_;  // [E+1]: an expert's next row
+  std::vector<int> slot_;   // [C,M]: the row of a token's choice, M at most
+  std::vector<int> token_;  // of a row
+  Rows routed_, own_;
+  std::vector<Group> groups_;
   std::vector<PanelProduct> products_;
 };
 

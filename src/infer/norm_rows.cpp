@@ -12,13 +12,11 @@ constexpr int kRows = 16;  // per work item
 
 void norm_rows(const float* x, const Buffer<float>& gain, float* y, int C, double eps) {
   const int64_t D = gain.size();
-  const auto run = [&](int64_t begin, int64_t end) {
+  parallel_ranges(C, kRows, [&](int64_t begin, int64_t end) {
     float rstd[kRows];
     kernels<float>().rmsnorm(x + begin * D, gain.data(), y + begin * D, rstd, int(end - begin),
                              int(D), float(eps));
-  };
-  if (C <= kRows) return run(0, C);
-  parallel_ranges(C, kRows, run);
+  });
 }
 
 }  // namespace shenhong

@@ -19,7 +19,7 @@ constexpr int64_t kPieceWork = 1 << 16;
 constexpr int kPieces = 128;
 // Pieces begin at multiples of what every table's tiles hold.
 constexpr int kPanelUnit = 4, kRowUnit = 12;
-constexpr int kQuantizeRows = 16;
+constexpr int kRowsAtOnce = 16;  // per work item
 
 // In multiply-adds; where there are few rows, the reading of the weights takes as long as two a
 // byte.
@@ -67,40 +67,77 @@ void cut(const PanelProduct& p, int64_t piece_work, std::vector<PanelProduct>& p
   }
 }
 
+// run(begin, end) over M rows of K numbers.
+template <class Run>
+void for_rows(int M, int K, const Run& run) {
+  if (int64_t(M) * K < kWorthSharing / 4) return run(0, M);
+  parallel_ranges(M, kRowsAtOnce, run);
+}
+
+// Rows of `width` numbers.
+template <class T>
+void copy_rows(const T* from, std::span<const int> rows, int width, T* to) {
+  for (const int row : rows) to = std::copy_n(from + int64_t(row) * width, width, to);
+}
+
 }  // namespace
 
 void Activations::set(const float* x, int M, int K) {
   x_ = x;
+  from_ = nullptr;
   M_ = M;
   K_ = K;
   quantized_ = false;
 }
 
+void Activations::gather(Activations& from, std::span<const int> rows) {
+  set(nullptr, int(rows.size()), from.K_);
+  from_ = &from;
+  rows_ = rows;
+}
+
+const float* Activations::floats() {
+  if (x_) return x_;
+  const float* from = from_->floats();
+  copy_.resize(int64_t(M_) * K_);
+  for_rows(M_, K_, [&](int64_t begin, int64_t end) {
+    copy_rows(from, rows_.subspan(size_t(begin), size_t(end - begin)), K_,
+              copy_.data() + begin * K_);
+  });
+  return x_ = copy_.data();
+}
+
 void Activations::quantize() {
   if (quantized_) return;
-  q_.resize(int64_t(M_) * K_);
-  scale_.resize(int64_t(M_) * (K_ / kInt8Block));
-  sum_.resize(int64_t(M_) * (K_ / 16));
-  const auto run = [&](int64_t begin, int64_t end) {
-    kernels<float>().quantize_rows(
-        x_ + begin * K_, K_, int(end - begin), K_, q_.data() + begin * K_,
-        scale_.data() + begin * (K_ / kInt8Block), sum_.data() + begin * (K_ / 16));
-  };
-  if (int64_t(M_) * K_ < kWorthSharing / 4) {
-    run(0, M_);
-  } else {
-    parallel_ranges(M_, kQuantizeRows, run);
-  }
   quantized_ = true;
+  const int scales = K_ / kInt8Block, sums = K_ / 16;
+  q_.resize(int64_t(M_) * K_);
+  scale_.resize(int64_t(M_) * scales);
+  sum_.resize(int64_t(M_) * sums);
+  if (from_) from_->quantize();
+  for_rows(M_, K_, [&](int64_t begin, int64_t end) {
+    int8_t* q = q_.data() + begin * K_;
+    float* scale = scale_.data() + begin * scales;
+    int32_t* sum = sum_.data() + begin * sums;
+    if (!from_)
+      return kernels<float>().quantize_rows(x_ + begin * K_, K_, int(end - begin), K_, q, scale,
+                                            sum);
+    const auto rows = rows_.subspan(size_t(begin), size_t(end - begin));
+    copy_rows(from_->q_.data(), rows, K_, q);
+    copy_rows(from_->scale_.data(), rows, scales, scale);
+    copy_rows(from_->sum_.data(), rows, sums, sum);
+  });
 }
 
 PanelProduct Activations::times(const WeightPanels& w, float* y, int64_t ldy, Write write,
                                 int first, int M) {
   SH_ASSERT(w.cols() == K_ && first >= 0 && first + M <= M_);
-  PanelProduct p{w.view(), 0, w.view().count(), M_, x_, K_, {}, y, ldy, write == Write::kAdd};
+  PanelProduct p{w.view(), 0, w.view().count(), M_, nullptr, K_, {}, y, ldy, write == Write::kAdd};
   if (takes_int8(p.w.format)) {
     quantize();
     p.q = {q_.data(), scale_.data(), sum_.data()};
+  } else {
+    p.x = floats();
   }
   p = rows_of(p, first, M);
   p.y = y;

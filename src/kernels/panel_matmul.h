@@ -14,6 +14,9 @@ namespace shenhong {
 class Activations {
  public:
   void set(const float* x, int M, int K);
+  // Rows of `from`, some of them perhaps several times. Rows that are quantised are so once, before
+  // they are copied. Refers to both arguments.
+  void gather(Activations& from, std::span<const int> rows);
 
   // The product of rows [first, first + M) with all of w, into y [M, N].
   PanelProduct times(const WeightPanels& w, float* y, int64_t ldy, Write write, int first, int M);
@@ -24,10 +27,14 @@ class Activations {
 
  private:
   void quantize();
+  const float* floats();
 
   const float* x_ = nullptr;
+  Activations* from_ = nullptr;  // whose `rows_` these are
+  std::span<const int> rows_;
   int M_ = 0, K_ = 0;
   bool quantized_ = false;
+  Buffer<float> copy_;
   Buffer<int8_t> q_;
   Buffer<float> scale_;
   Buffer<int32_t> sum_;

@@ -64,7 +64,8 @@ HWY_INLINE Vector load_e4m3_over_256(const uint8_t* p) {
 // How far ahead of its use a panel's memory is asked for: what arrives while memory answers.
 constexpr int64_t kAhead = 2048;
 
-// A tile's panels, and those that are read after them. Each is a stream of its own, a few pages
+// A tile's panels, and those that are read after them; handed on by reference, for a copy by vectors
+// would wait until the stores of the tile before have left. Each is a stream of its own, a few pages
 // long, and hardware sees a stream coming only to the end of its page.
 struct Stream {
   const uint8_t* base;
@@ -114,7 +115,7 @@ HWY_INLINE Vector load_numbers(const uint8_t* p) {
 
 // f32 and bf16.
 template <NumberFormat kFormat, int kRows, int kVectors>
-HWY_NOINLINE void float_tile(const PanelProduct& g, Stream stream, int m, int panel) {
+HWY_NOINLINE void float_tile(const PanelProduct& g, const Stream& stream, int m, int panel) {
   constexpr int kBytes = kFormat == NumberFormat::kF32 ? 4 : 2;
   const F d;
   const float* x = g.x + m * g.ldx;
@@ -178,7 +179,7 @@ struct FP8Step {
 
 // A chain over the columns of each block, then a chain over the blocks.
 template <int kRows, int kVectors>
-HWY_NOINLINE void fp8_tile(const PanelProduct& g, Stream stream, int m, int panel) {
+HWY_NOINLINE void fp8_tile(const PanelProduct& g, const Stream& stream, int m, int panel) {
   constexpr int kPanels = kVectors / kPanelVectors;
   const F d;
   const PanelShape shape = panel_shape(NumberFormat::kFP8, g.w.cols);
@@ -240,7 +241,10 @@ using IntVector = hn::Vec<Ints>;
 template <bool kSmall>
 HWY_INLINE IntVector byte_dots(IntVector sum, hn::Vec<Unsigned> w, hn::Vec<Bytes> x) {
 #if HWY_TARGET == HWY_AVX3_DL
-  return IntVector{_mm512_dpbusd_epi32(sum.raw, w.raw, x.raw)};
+  // The intrinsic's type is another vector type than the sum's: the compiler would copy every sum
+  // before and after, and issue twice as many instructions.
+  asm("vpdpbusd %2, %1, %0" : "+v"(sum.raw) : "v"(w.raw), "v"(x.raw));
+  return sum;
 #elif HWY_ARCH_X86
   const Bytes bytes;
   if constexpr (!kSmall) {
@@ -322,7 +326,7 @@ struct NibblePair {
 };
 
 template <NumberFormat kFormat, int kRows, int kVectors>
-HWY_NOINLINE void int8_tile(const PanelProduct& g, Stream stream, int m, int panel) {
+HWY_NOINLINE void int8_tile(const PanelProduct& g, const Stream& stream, int m, int panel) {
   constexpr bool kSmall = kFormat != NumberFormat::kInt8;
   constexpr bool kIntegers = kIsInteger<kFormat>, kHasOffsets = kFormat == NumberFormat::kUint4;
   constexpr int kBlock = kFormat == NumberFormat::kNVFP4 ? kNVFP4Block : kInt8Block;
@@ -432,7 +436,7 @@ constexpr int kMostRows = !takes_int8(kFormat)              ? (kManyRegisters ? 
 constexpr int kWide = std::max(2, kPanelVectors), kWider = 2 * kWide;
 
 template <NumberFormat kFormat, int kRows, int kVectors>
-HWY_INLINE void run_panel_tile(const PanelProduct& g, Stream stream, int m, int panel) {
+HWY_INLINE void run_panel_tile(const PanelProduct& g, const Stream& stream, int m, int panel) {
   if constexpr (takes_int8(kFormat)) {
     int8_tile<kFormat, kRows, kVectors>(g, stream, m, panel);
   } else if constexpr (kFormat == NumberFormat::kFP8) {
@@ -444,7 +448,7 @@ HWY_INLINE void run_panel_tile(const PanelProduct& g, Stream stream, int m, int 
 
 // All rows of x against kVectors vectors of outputs.
 template <NumberFormat kFormat, int kVectors>
-HWY_INLINE void run_panel_rows(const PanelProduct& g, Stream stream, int panel) {
+HWY_INLINE void run_panel_rows(const PanelProduct& g, const Stream& stream, int panel) {
   constexpr int kMost = kMostRows<kFormat>;
   int m = 0;
   for (; m + kMost <= g.M; m += kMost)
