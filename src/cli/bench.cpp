@@ -195,7 +195,8 @@ struct Decoding {
       fill(sequence, config.num_hidden_layers, options.depth);
       const double read = seconds([&] {
         while (sequence.pending() > 0)
-          logits = decoder.forward(sequence, std::min(kPromptChunk, sequence.pending()), 1);
+          logits = decoder.forward(sequence,
+                                   std::min(prompt_chunk(sequence.read()), sequence.pending()), 1);
       });
       const double decoded = seconds([&] {
         for (int i = 0; i < options.tokens; ++i) {

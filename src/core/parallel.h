@@ -25,6 +25,9 @@ void parallel_ranges(int64_t n, int64_t grain, Run&& run) {
   });
 }
 
+// Multiply-adds: with fewer, waking another thread costs more than it brings.
+constexpr int64_t kWorthSharing = 1 << 18;
+
 // Threads that parallel_for uses, the caller included; at least 1.
 int thread_count();
 

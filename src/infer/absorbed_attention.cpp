@@ -15,48 +15,33 @@ namespace {
 
 static_assert(kPageTokens <= kMostRows);
 
-constexpr int kQueryBlock = 64;  // queries that meet the keys together, as in model/mla
-constexpr int kHeadBlock = 16;   // heads that meet the latents together
-// Below this many multiply-adds waking another thread costs more than it brings.
-constexpr int64_t kWorthSharing = 1 << 18;
+constexpr int kHeadBlock = 16;  // heads that meet the latents together
 // Up to so many blocks of heads are worked on by all threads together.
 constexpr int kFewBlocks = 4;
 // Chunks of what a query sees: of so many pages at least, and so many of them at most.
 constexpr int kLeastChunkPages = 4, kMostChunks = 64;
 
-// x [M,K], rows ldx apart, times wᵀ into y; `next`, which is most likely read after w, is fetched
-// ahead.
-void times(const WeightPanels& w, const float* x, int64_t ldx, int M, float* y, int64_t ldy,
-           const WeightPanels* next = nullptr) {
-  PanelProduct p{w.view(),
-                 0,
-                 w.view().count(),
-                 M,
-                 x,
-                 ldx,
-                 {},
-                 y,
-                 ldy,
-                 /*accumulate=*/false,
-                 next ? next->view().bytes : nullptr};
+// x [K] times wᵀ into y; `next`, which is most likely read after w, is fetched ahead.
+void times(const WeightPanels& w, const float* x, float* y, const WeightPanels* next = nullptr) {
+  const int K = w.cols(), N = w.rows();
+  PanelProduct p{w.view(), 0, w.view().count(), 1, x, K, {}, y, N, /*accumulate=*/false};
+  if (next) p.next = next->view().bytes;
   if (takes_int8(p.w.format)) {
     thread_local Buffer<int8_t> q;
     thread_local Buffer<float> scale;
     thread_local Buffer<int32_t> sum;
-    const int64_t size = int64_t(M) * w.cols();
-    q.resize(size);
-    scale.resize(size / kInt8Block);
-    sum.resize(size / 16);
-    kernels<float>().quantize_rows(x, ldx, M, w.cols(), q.data(), scale.data(), sum.data());
+    q.resize(K);
+    scale.resize(K / kInt8Block);
+    sum.resize(K / 16);
+    kernels<float>().quantize_rows(x, K, 1, K, q.data(), scale.data(), sum.data());
     p.q = {q.data(), scale.data(), sum.data()};
   }
   kernels<float>().panel_product(p);
 }
 
-// Heads begin .. end-1 of query c in the absorbed form: all of them meet the same latents. What the
-// query sees is cut into chunks, and what these give is joined in their order (Dao et al., 2023,
-// "Flash-Decoding"), so that threads may share one query. The cuts depend on the query's place
-// alone.
+// Heads begin .. end-1 of query c: all of them meet the same latents. What the query sees is cut
+// into chunks, and what these give is joined in their order (Dao et al., 2023, "Flash-Decoding"),
+// so that threads may share one query. The cuts depend on the query's place alone.
 struct HeadBlock {
   const Attention* a;
   int c, begin, end;
@@ -83,7 +68,7 @@ struct HeadBlock {
   void absorb(int h) const {
     const float* from = a->q + (int64_t(c) * a->H + h) * (a->Dn + a->Dr);
     float* out = q() + int64_t(h - begin) * width();
-    times(a->heads[size_t(h)].w_uk_t, from, a->Dn + a->Dr, 1, out, width(),
+    times(a->heads[size_t(h)].w_uk_t, from, out,
           h + 1 < end ? &a->heads[size_t(h) + 1].w_uk_t : &a->heads[size_t(begin)].w_uv);
     std::copy_n(from + a->Dn, a->Dr, out + a->Rkv);
   }
@@ -116,8 +101,8 @@ struct HeadBlock {
     for (int chunk = 0; chunk < chunks; ++chunk)
       kernels<float>().axpy(weights[chunk] / sum_of_all, latent(chunk) + int64_t(i) * a->Rkv,
                             mean.data(), a->Rkv);
-    times(a->heads[size_t(h)].w_uv, mean.data(), a->Rkv, 1, a->o + (int64_t(c) * a->H + h) * a->Dv,
-          a->Dv, h + 1 < end ? &a->heads[size_t(h) + 1].w_uv : nullptr);
+    times(a->heads[size_t(h)].w_uv, mean.data(), a->o + (int64_t(c) * a->H + h) * a->Dv,
+          h + 1 < end ? &a->heads[size_t(h) + 1].w_uv : nullptr);
   }
 };
 
@@ -174,47 +159,6 @@ void run_together(std::span<HeadBlock> blocks) {
               [](const HeadBlock& block, int part) { block.expand(block.begin + part); });
 }
 
-void expanded_head(const Attention& a, int h) {
-  SH_ASSERT(a.unseen == 0);
-  const auto gemm = kernels<float>().gemm;
-  const int Dqk = a.Dn + a.Dr, past = a.T - a.C;
-  const int64_t q_stride = int64_t(a.H) * Dqk, o_stride = int64_t(a.H) * a.Dv;
-  thread_local Buffer<float> k, v, p;
-  k.resize(int64_t(a.T) * Dqk);
-  v.resize(int64_t(a.T) * a.Dv);
-  p.resize(int64_t(kQueryBlock) * a.T);
-
-  thread_local Buffer<float> scratch;
-  for (int first = 0; first < a.T; first += kPageTokens) {
-    const int count = std::min(kPageTokens, a.T - first);
-    const FloatRows rows = a.pool->read(a.pages[size_t(first / kPageTokens)], a.layer, 0, count, 0,
-                                        a.Rkv + a.Dr, scratch);
-    times(a.heads[size_t(h)].w_uk, rows.data, rows.stride, count, k.data() + int64_t(first) * Dqk,
-          Dqk);
-    times(a.heads[size_t(h)].w_uv, rows.data, rows.stride, count, v.data() + int64_t(first) * a.Dv,
-          a.Dv);
-    for (int t = 0; t < count; ++t)
-      std::copy_n(rows.data + t * rows.stride + a.Rkv, a.Dr,
-                  k.data() + int64_t(first + t) * Dqk + a.Dn);
-  }
-
-  for (int begin = 0; begin < a.C; begin += kQueryBlock) {
-    const int rows = std::min(kQueryBlock, a.C - begin), keys = past + begin + rows;
-    // A few rows would be rounded otherwise than many.
-    const int computed = std::max(rows, kFewRows + 1);
-    gemm({Layout::kNT, computed, keys, Dqk, a.q + begin * q_stride + h * Dqk, q_stride, k.data(),
-          Dqk, p.data(), keys, false});
-    for (int r = 0; r < rows; ++r) {
-      float* row = p.data() + int64_t(r) * keys;
-      const int seen = past + begin + r + 1;
-      kernels<float>().softmax(row, a.scale, seen);
-      std::fill(row + seen, row + keys, 0.0f);
-    }
-    gemm({Layout::kNN, rows, a.Dv, keys, p.data(), keys, v.data(), a.Dv,
-          a.o + begin * o_stride + h * a.Dv, o_stride, false});
-  }
-}
-
 int blocks_of(const Attention& a) { return (a.H + kHeadBlock - 1) / kHeadBlock; }
 
 HeadBlock head_block(const Attention& a, int64_t i) {
@@ -222,63 +166,19 @@ HeadBlock head_block(const Attention& a, int64_t i) {
   return {&a, int(i / blocks_of(a)), begin, std::min(begin + kHeadBlock, a.H), {}};
 }
 
-// What one thread does at a time: a head of all queries, or some heads of one query.
-int64_t items_of(const Attention& a) {
-  return a.form == AttentionForm::kExpanded ? a.H : int64_t(a.C) * blocks_of(a);
-}
-
-int64_t work_of(const Attention& a) {
-  const int64_t expansion = int64_t(a.Rkv) * (a.Dn + a.Dv), pairs = int64_t(a.C) * a.T;
-  return a.H * (a.form == AttentionForm::kExpanded ? a.T * expansion + pairs * (a.Dn + a.Dr + a.Dv)
-                                                   : a.C * expansion + pairs * (2 * a.Rkv + a.Dr));
-}
-
-void run_item(const Attention& a, int64_t item) {
-  if (a.form == AttentionForm::kExpanded) return expanded_head(a, int(item));
-  run_alone(head_block(a, item));
-}
-
-// All items of those that are to be run, one after the other or each on some thread.
-void run_items(std::span<const Attention> all) {
-  int64_t work = 0, items = 0;
-  for (const Attention& a : all) {
-    work += work_of(a);
-    items += items_of(a);
-  }
-  const auto run = [&](int64_t item) {
-    size_t i = 0;
-    for (; item >= items_of(all[i]); ++i) item -= items_of(all[i]);
-    run_item(all[i], item);
-  };
-  if (work >= kWorthSharing) {
-    parallel_for(items, std::ref(run));
-  } else {
-    for (int64_t item = 0; item < items; ++item) run(item);
-  }
-}
-
 }  // namespace
 
-Attention::Attention(const ModelConfig& config)
-    : H(config.num_attention_heads),
-      Dn(config.qk_nope_head_dim),
-      Dr(config.qk_rope_head_dim),
-      Dv(config.v_head_dim),
-      Rkv(config.kv_lora_rank),
-      scale(float(config.attention_scale())) {}
+int64_t absorbed_items(const Attention& a) { return int64_t(a.C) * blocks_of(a); }
 
-void attend(std::span<const Attention> all) {
-  int64_t items = 0;
-  bool absorbed = true;
-  for (const Attention& a : all) {
-    items += items_of(a);
-    absorbed &= a.form == AttentionForm::kAbsorbed;
-  }
-  if (!absorbed || items == 0 || items > kFewBlocks) return run_items(all);
+void run_absorbed_item(const Attention& a, int64_t item) { run_alone(head_block(a, item)); }
+
+bool few_items(int64_t items) { return items <= kFewBlocks; }
+
+void run_few_items(std::span<const Attention> all) {
   std::array<HeadBlock, kFewBlocks> blocks;
   size_t count = 0;
   for (const Attention& a : all)
-    for (int64_t i = 0; i < items_of(a); ++i) blocks[count++] = head_block(a, i);
+    for (int64_t i = 0; i < absorbed_items(a); ++i) blocks[count++] = head_block(a, i);
   run_together(std::span(blocks).first(count));
 }
 

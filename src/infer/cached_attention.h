@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/buffer.h"
-#include "infer/absorbed_attention.h"
+#include "infer/latent_attention.h"
 #include "infer/sequence.h"
 #include "kernels/panel_matmul.h"
 

@@ -10,8 +10,6 @@ namespace shenhong {
 namespace {
 
 constexpr int kQueryBlock = 64;  // of a prompt's queries that meet the keys together
-// Below this many multiply-adds waking another thread costs more than it brings.
-constexpr int64_t kWorthSharing = 1 << 18;
 
 // rows [C,N] += bias [N], if there is one.
 void add_bias(const Buffer<float>& bias, float* rows, int64_t stride, int C) {

@@ -6,7 +6,7 @@
 //
 // A prompt's queries are taken a tile at a time, a head of many tokens; a token after it alone, all
 // heads that share keys and values together. The two round differently, and which one a row gets
-// depends on where its prompt ended alone, as in infer/absorbed_attention.
+// depends on where its prompt ended alone, as in infer/latent_attention.
 #pragma once
 
 #include <span>

@@ -180,19 +180,18 @@ void Scheduler::admit() {
 void Scheduler::plan() {
   segments_.clear();
   readers_.clear();
-  int budget = kPromptChunk;
+  for (size_t i = 0; i < running_.size(); ++i)
+    if (decodes(running_[i]->sequence)) read(*running_[i], running_[i]->sequence.unread());
+  const auto most_at = segments_.empty() ? prompt_chunk : mixed_chunk;
+  std::optional<int> budget;  // prompt tokens, by how far the oldest has read
   for (size_t i = 0; i < running_.size(); ++i) {
-    if (!decodes(running_[i]->sequence)) continue;
-    budget = kMixedChunk;
-    read(*running_[i], running_[i]->sequence.unread());
-  }
-  for (size_t i = 0; i < running_.size() && budget > 0; ++i) {
     Sequence& sequence = running_[i]->sequence;
     if (decodes(sequence)) continue;
     sequence.share();  // what others have read in the meantime
-    const int count = chunk_of(sequence, budget);
-    budget -= count;
+    if (!budget) budget = most_at(sequence.read());
+    const int count = chunk_of(sequence, *budget);
     read(*running_[i], count);
+    if ((*budget -= count) <= 0) break;
   }
 }
 

@@ -12,6 +12,7 @@
 // drafts do not show either: they only save steps.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <exception>
 #include <optional>
@@ -24,8 +25,11 @@
 namespace shenhong {
 
 // Prompt tokens of one step: enough rows for full-speed products, few enough that a request to stop
-// is soon heard; and beside others that decode, few enough that their next tokens come soon.
+// is soon heard; and beside others that decode, few enough that their next tokens come soon. More
+// after a long beginning, for each step makes keys and values of all that was read before.
 constexpr int kPromptChunk = 256, kMixedChunk = 128;
+constexpr int prompt_chunk(int read) { return std::clamp(read, kPromptChunk, 4 * kPromptChunk); }
+constexpr int mixed_chunk(int read) { return std::clamp(read / 16, kMixedChunk, 4 * kMixedChunk); }
 
 // A sequence and who says how it goes on.
 class Continuation {

@@ -1,7 +1,7 @@
 // A sequence of tokens and the pages that hold the rows of those that were read.
 //
 // Rows of the prompt are read in the expanded form of attention, those after it in the absorbed
-// one (infer/absorbed_attention.h), whatever the step that reads them looks like. So a row depends
+// one (infer/latent_attention.h), whatever the step that reads them looks like. So a row depends
 // on the tokens before it and on where the prompt ends, and on nothing else; a row of the prompt on
 // the tokens before it alone, which is why full pages of prompts, and only they, are shared.
 //

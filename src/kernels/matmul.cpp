@@ -12,8 +12,6 @@
 namespace shenhong {
 namespace {
 
-// Multiply-adds from which another thread's help outweighs waking it.
-constexpr int64_t kWorthSharing = 1 << 18;
 // Parts of a product are handed out as threads get free, so that all end together: about this many,
 // of at least so many multiply-adds.
 constexpr int kParts = 24;

@@ -11,8 +11,6 @@
 namespace shenhong {
 namespace {
 
-// Below this many multiply-adds waking another thread costs more than it brings.
-constexpr int64_t kWorthSharing = 1 << 18;
 // Pieces have at least so many, and are more than the threads, so that none waits long for the
 // last.
 constexpr int64_t kPieceWork = 1 << 16;
@@ -96,6 +94,14 @@ void Activations::gather(Activations& from, std::span<const int> rows) {
   rows_ = rows;
 }
 
+void Activations::prepare(NumberFormat format) {
+  if (takes_int8(format)) {
+    quantize();
+  } else {
+    floats();
+  }
+}
+
 const float* Activations::floats() {
   if (x_) return x_;
   const float* from = from_->floats();
@@ -133,11 +139,11 @@ PanelProduct Activations::times(const WeightPanels& w, float* y, int64_t ldy, Wr
                                 int first, int M) {
   SH_ASSERT(w.cols() == K_ && first >= 0 && first + M <= M_);
   PanelProduct p{w.view(), 0, w.view().count(), M_, nullptr, K_, {}, y, ldy, write == Write::kAdd};
+  prepare(p.w.format);
   if (takes_int8(p.w.format)) {
-    quantize();
     p.q = {q_.data(), scale_.data(), sum_.data()};
   } else {
-    p.x = floats();
+    p.x = x_;
   }
   p = rows_of(p, first, M);
   p.y = y;

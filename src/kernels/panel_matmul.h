@@ -18,6 +18,8 @@ class Activations {
   // they are copied. Refers to both arguments.
   void gather(Activations& from, std::span<const int> rows);
 
+  // Makes what products with weights of this format read; afterwards any thread may ask for them.
+  void prepare(NumberFormat format);
   // The product of rows [first, first + M) with all of w, into y [M, N].
   PanelProduct times(const WeightPanels& w, float* y, int64_t ldy, Write write, int first, int M);
   // Of all rows.

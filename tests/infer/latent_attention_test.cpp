@@ -1,4 +1,4 @@
-#include "infer/absorbed_attention.h"
+#include "infer/latent_attention.h"
 
 #include <gtest/gtest.h>
 
