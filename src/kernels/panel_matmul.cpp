@@ -16,7 +16,7 @@ namespace {
 constexpr int64_t kPieceWork = 1 << 16;
 constexpr int kPieces = 128;
 // Pieces begin at multiples of what every table's tiles hold.
-constexpr int kPanelUnit = 4, kRowUnit = 12;
+constexpr int kPanelUnit = 4, kRowUnit = 24;
 constexpr int kRowsAtOnce = 16;  // per work item
 
 // In multiply-adds; where there are few rows, the reading of the weights takes as long as two a

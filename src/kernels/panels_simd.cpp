@@ -64,9 +64,9 @@ HWY_INLINE Vector load_e4m3_over_256(const uint8_t* p) {
 // How far ahead of its use a panel's memory is asked for: what arrives while memory answers.
 constexpr int64_t kAhead = 2048;
 
-// A tile's panels, and those that are read after them; handed on by reference, for a copy by vectors
-// would wait until the stores of the tile before have left. Each is a stream of its own, a few pages
-// long, and hardware sees a stream coming only to the end of its page.
+// A tile's panels, and those that are read after them; handed on by reference, for a copy by
+// vectors would wait until the stores of the tile before have left. Each is a stream of its own, a
+// few pages long, and hardware sees a stream coming only to the end of its page.
 struct Stream {
   const uint8_t* base;
   const uint8_t* next;
@@ -431,7 +431,8 @@ constexpr int kFewerRows = 4;
 template <NumberFormat kFormat>
 constexpr int kMostRows = !takes_int8(kFormat)              ? (kManyRegisters ? 12 : 6)
                           : !kManyRegisters                 ? 2
-                          : kFormat == NumberFormat::kNVFP4 ? 4
+                          : kFormat == NumberFormat::kNVFP4 ? 6
+                          : kFormat == NumberFormat::kUint4 ? 6
                                                             : 8;
 constexpr int kWide = std::max(2, kPanelVectors), kWider = 2 * kWide;
 
