@@ -72,7 +72,7 @@ class Reader {
     const std::string prefix = layer_prefix(layer) + "ngram_memory.";
     const NgramHash hash(c_, layer);
     return {hash,
-            source_(prefix + "embed.weight", hash.total_rows(), c_.ngram_memory.head_dim),
+            owned(source_(prefix + "embed.weight", hash.total_rows(), c_.ngram_memory.head_dim)),
             panels(prefix + "key_proj.weight", D, M),
             panels(prefix + "value_proj.weight", D, M),
             floats(prefix + "query_norm.weight", 1, D),
@@ -206,7 +206,7 @@ Weights::Weights(const ModelConfig& config, const Source& source, bool drafts)
     : config_(config), rope_(config) {
   const Reader read(config_, source);
   const int D = config_.hidden_size, V = config_.vocab_size;
-  embed_tokens_ = source("model.embed_tokens.weight", V, D);
+  embed_tokens_ = owned(source("model.embed_tokens.weight", V, D));
   for (int l = 0; l < config_.num_hidden_layers; ++l)
     layers.push_back(read.layer(l, config_.is_moe(l)));
   norm = read.floats("model.norm.weight", 1, D);

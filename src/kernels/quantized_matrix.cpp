@@ -339,6 +339,18 @@ bool fits_blocks(NumberFormat format, int cols) {
   return !takes_int8(format) || cols % kInt8Block == 0;
 }
 
+QuantizedBuffer owned(QuantizedBuffer w) {
+  const auto own = [](std::span<const uint8_t>& part, Buffer<uint8_t>& buffer) {
+    if (part.empty() || part.data() == buffer.data()) return;
+    buffer.resize(int64_t(part.size()));
+    std::memcpy(buffer.data(), part.data(), part.size());
+    part = buffer.span();
+  };
+  own(w.view.numbers, w.numbers);
+  own(w.view.scales, w.scales);
+  return w;
+}
+
 QuantizedBuffer quantize(NumberFormat format, int rows, int cols, const float* w) {
   SH_ASSERT(fits_blocks(format, cols));
   QuantizedBuffer out;

@@ -35,11 +35,13 @@ int64_t scale_bytes(NumberFormat format, int rows, int cols);
 // Whether rows of `cols` numbers can be cut into the format's blocks.
 bool fits_blocks(NumberFormat format, int cols);
 
-// Owns what `view` refers to.
+// Owns what `view` refers to, as far as that does not lie in a file that is mapped meanwhile.
 struct QuantizedBuffer {
   Buffer<uint8_t> numbers, scales;
   QuantizedMatrix view;
 };
+// Owns all of it.
+QuantizedBuffer owned(QuantizedBuffer w);
 
 // w [rows, cols], finite. fp8 and int8: the largest of a block meets the format's largest. nvfp4:
 // of a block's largest meeting 6 or 4, what leaves the smaller square error (techniques 3.2,

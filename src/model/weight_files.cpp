@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/floats.h"
 #include "core/json.h"
+#include "core/parallel.h"
 #include "core/quoted.h"
 #include "model/gguf_names.h"
 
@@ -61,38 +62,30 @@ std::string shape_keys(const std::string& name) {
   return "hidden_size";
 }
 
-Buffer<uint8_t> copy_of(std::span<const uint8_t> bytes) {
-  Buffer<uint8_t> out(int64_t(bytes.size()));
-  if (!bytes.empty()) std::memcpy(out.data(), bytes.data(), bytes.size());
-  return out;
-}
-
 // V2's routers choose without biases, which DeepSeek-V3's and ours name as their method.
 bool may_lack_biases(const fs::path& path, const ModelConfig& config) {
   return config.scoring_func == "softmax" &&
          parse_json(read_file(path), path.string()).value("topk_method", Json()) != "noaux_tc";
 }
 
+constexpr int64_t kElementsAtOnce = 1 << 18;  // per work item
+
 // Every element as decode(i) gives it must be finite.
 template <class Decode>
 void check_finite(int64_t count, const std::string& name, const Decode& decode) {
-  for (int64_t i = 0; i < count; ++i)
-    SH_CHECK(std::isfinite(decode(i)), kBadInput, "'{}': element {} is {}", name, i, decode(i));
+  parallel_ranges(count, kElementsAtOnce, [&](int64_t begin, int64_t end) {
+    bool finite = true;
+    for (int64_t i = begin; i < end; ++i) finite &= std::isfinite(decode(i));
+    for (int64_t i = begin; !finite && i < end; ++i)
+      SH_CHECK(std::isfinite(decode(i)), kBadInput, "'{}': element {} is {}", name, i, decode(i));
+  });
 }
 
 template <class T>
-T load(const Buffer<uint8_t>& bytes, int64_t i) {
+T load(std::span<const uint8_t> bytes, int64_t i) {
   T value;
   std::memcpy(&value, bytes.data() + i * int64_t(sizeof(T)), sizeof value);
   return value;
-}
-
-void finish(QuantizedBuffer& q, NumberFormat format, int rows, int cols) {
-  q.view.format = format;
-  q.view.rows = rows;
-  q.view.cols = cols;
-  q.view.numbers = q.numbers.span();
-  q.view.scales = q.scales.span();
 }
 
 }  // namespace
@@ -140,24 +133,19 @@ QuantizedBuffer WeightFiles::read_four_bits(const std::string& name, const Tenso
                                        : int4 ? "F16"
                                               : "U8",
                                        {rows, (cols + block - 1) / block});
-  QuantizedBuffer q;
-  q.numbers = copy_of(packed.bytes);
-  q.scales = copy_of(scales.bytes);
   check_finite(int64_t(rows) * cols / block, scale_name, [&](int64_t i) {
-    return nvfp4  ? e4m3_to_float(q.scales[i])
-           : int4 ? f16_to_float(load<uint16_t>(q.scales, i))
-                  : e8m0_to_float(q.scales[i]);
+    return nvfp4  ? e4m3_to_float(scales.bytes[size_t(i)])
+           : int4 ? f16_to_float(load<uint16_t>(scales.bytes, i))
+                  : e8m0_to_float(scales.bytes[size_t(i)]);
   });
+  float divisor = 1;
   if (nvfp4) {
-    float divisor = 0;
     read_floats(companion(name + "_global_scale", "F32", {1}), name + "_global_scale",
                 {&divisor, 1});
     SH_CHECK(divisor > 0, kBadInput, "{}: '{}_global_scale' is {}; want more than 0",
              directory_.string(), name, divisor);
-    q.view.scale = 1 / divisor;
   }
-  finish(q, format, rows, cols);
-  return q;
+  return {{}, {}, {format, rows, cols, packed.bytes, scales.bytes, 1 / divisor}};
 }
 
 WeightFiles::Held WeightFiles::want(const std::string& name, int rows, int cols) const {
@@ -206,13 +194,21 @@ ModelConfig WeightFiles::checked_config() const {
 }
 
 QuantizedBuffer WeightFiles::read(const std::string& name, int rows, int cols) const {
-  QuantizedBuffer q;
   const int64_t count = int64_t(rows) * cols;
-  if (is_absent_bias(name)) {
+  // Made in memory.
+  const auto floats = [&](auto&& fill) {
+    QuantizedBuffer q;
     q.numbers.resize_zero(count * int64_t(sizeof(float)));
-    finish(q, NumberFormat::kF32, rows, cols);
+    fill(std::span(reinterpret_cast<float*>(q.numbers.data()), size_t(count)));
+    q.view = {NumberFormat::kF32, rows, cols, q.numbers.span(), {}};
     return q;
-  }
+  };
+  // As they lie in the files.
+  const auto mapped = [&](NumberFormat format, std::span<const uint8_t> numbers,
+                          std::span<const uint8_t> scales) {
+    return QuantizedBuffer{{}, {}, {format, rows, cols, numbers, scales}};
+  };
+  if (is_absent_bias(name)) return floats([](std::span<float>) {});
   const auto [tensor, packed] = want(name, rows, cols);
   const bool integers = packed || tensor->dtype == "I8";
   SH_CHECK(!integers || cols % kInt8Block == 0, kBadInput,
@@ -220,34 +216,28 @@ QuantizedBuffer WeightFiles::read(const std::string& name, int rows, int cols) c
            directory_.string(), name, cols, kInt8Block);
   if (packed) return read_four_bits(name, *tensor, rows, cols);
 
+  const std::span<const uint8_t> numbers = tensor->bytes;
   if (tensor->dtype == "BF16") {
-    q.numbers = copy_of(tensor->bytes);
-    check_finite(count, name,
-                 [&](int64_t i) { return bf16_to_float(load<uint16_t>(q.numbers, i)); });
-    finish(q, NumberFormat::kBF16, rows, cols);
-  } else if (tensor->dtype == "F8_E4M3") {
-    const std::string scales = name + "_scale_inv";
-    q.numbers = copy_of(tensor->bytes);
-    q.scales =
-        copy_of(companion(scales, "F32",
-                          {(rows + kFP8Block - 1) / kFP8Block, (cols + kFP8Block - 1) / kFP8Block})
-                    .bytes);
-    check_finite(count, name, [&](int64_t i) { return e4m3_to_float(q.numbers[i]); });
-    check_finite(q.scales.size() / 4, scales, [&](int64_t i) { return load<float>(q.scales, i); });
-    finish(q, NumberFormat::kFP8, rows, cols);
-  } else if (tensor->dtype == "I8") {
-    const std::string scales = name + "_scale";
-    q.numbers = copy_of(tensor->bytes);
-    q.scales = copy_of(companion(scales, "F16", {rows, cols / kInt8Block}).bytes);
-    check_finite(q.scales.size() / 2, scales,
-                 [&](int64_t i) { return f16_to_float(load<uint16_t>(q.scales, i)); });
-    finish(q, NumberFormat::kInt8, rows, cols);
-  } else {
-    q.numbers.resize(count * int64_t(sizeof(float)));
-    read_floats(*tensor, name, {reinterpret_cast<float*>(q.numbers.data()), size_t(count)});
-    finish(q, NumberFormat::kF32, rows, cols);
+    check_finite(count, name, [&](int64_t i) { return bf16_to_float(load<uint16_t>(numbers, i)); });
+    return mapped(NumberFormat::kBF16, numbers, {});
   }
-  return q;
+  if (tensor->dtype == "F8_E4M3") {
+    const auto blocks = [](int size) { return (size + kFP8Block - 1) / kFP8Block; };
+    const std::string scale_name = name + "_scale_inv";
+    const auto scales = companion(scale_name, "F32", {blocks(rows), blocks(cols)}).bytes;
+    check_finite(count, name, [&](int64_t i) { return e4m3_to_float(numbers[size_t(i)]); });
+    check_finite(int64_t(scales.size()) / 4, scale_name,
+                 [&](int64_t i) { return load<float>(scales, i); });
+    return mapped(NumberFormat::kFP8, numbers, scales);
+  }
+  if (tensor->dtype == "I8") {
+    const std::string scale_name = name + "_scale";
+    const auto scales = companion(scale_name, "F16", {rows, cols / kInt8Block}).bytes;
+    check_finite(int64_t(scales.size()) / 2, scale_name,
+                 [&](int64_t i) { return f16_to_float(load<uint16_t>(scales, i)); });
+    return mapped(NumberFormat::kInt8, numbers, scales);
+  }
+  return floats([&](std::span<float> to) { read_floats(*tensor, name, to); });
 }
 
 void WeightFiles::check_all_read(

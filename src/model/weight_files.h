@@ -34,7 +34,8 @@ class WeightFiles {
 
   // A matrix [rows, cols]; a vector has one row. Error(kBadInput) names the tensor and what is
   // wrong: missing, of another shape (with the config keys that ask for it), NaN or infinity in it.
-  // The selection biases that V2's routers lack are zeros.
+  // The selection biases that V2's routers lack are zeros. What is found may refer to the mapped
+  // files, and so lives no longer than this.
   QuantizedBuffer read(const std::string& name, int rows, int cols) const;
 
   // Error(kBadInput) when a tensor was never read and `may_stay` does not excuse it.

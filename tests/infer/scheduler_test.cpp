@@ -249,6 +249,24 @@ TEST_F(SchedulerTest, a_long_prompt_holds_nobody_up) {
   EXPECT_EQ(steps, 4) << "chunks of " << kMixedChunk;
 }
 
+TEST(LongPrompt, is_read_in_chunks_that_grow_with_what_was_read) {
+  ModelConfig config = tiny_config();
+  config.max_position_embeddings = 1900;
+  const std::unique_ptr<Model<float>> model = random_model(config, 32);
+  const Weights weights{*model, NumberFormat::kF32};
+  Decoder decoder{weights};
+  PagePool pool(config, bytes_of_pages(config, 60));
+  Scheduler scheduler(decoder);
+  Recorder reads(pool, Ask{random_tokens(1800, config.vocab_size, 2), 1, {}});
+  scheduler.add(reads);
+  std::vector<int> read;
+  while (!reads.done) {
+    scheduler.step();
+    if (!reads.done) read.push_back(reads.sequence.read());
+  }
+  EXPECT_EQ(read, (std::vector<int>{256, 512, 1024}));
+}
+
 TEST_F(SchedulerTest, who_comes_first_is_served_first_also_when_memory_is_short) {
   PagePool pool(config_, bytes_of_pages(config_, 7));
   Scheduler scheduler(decoder_);
