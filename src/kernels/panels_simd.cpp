@@ -154,6 +154,7 @@ struct FP8Step {
   static constexpr int kHalves = kPanelRows / kLanes;
   hn::Vec<Halves> even[kHalves], odd[kHalves];  // columns
 
+  FP8Step() = default;
   explicit HWY_INLINE FP8Step(const uint8_t* p) {
     unroll<kHalves>([&](auto i) HWY_ATTR {
       const auto pairs = hn::LoadU(Halves(), reinterpret_cast<const uint16_t*>(p) + i * 2 * kLanes);
@@ -207,16 +208,16 @@ HWY_NOINLINE void fp8_tile(const PanelProduct& g, const Stream& stream, int m, i
       }
       const int64_t offset = int64_t(k) * kPanelRows;
       stream.fetch<kPanels>(offset);
-      unroll<kPanels>([&](auto p) HWY_ATTR {
-        const FP8Step codes(stream.at(p, offset));
-        unroll<kFP8Step>([&](auto column) HWY_ATTR {
-          unroll<kPanelVectors>([&](auto i) HWY_ATTR {
-            const Vector w = codes.template floats<column, i>();
-            unroll<kRows>([&](auto r) HWY_ATTR {
-              Vector& sum = part[r][p * kPanelVectors + i];
-              sum = hn::MulAdd(hn::Set(d, xk[r * ldx + column]), w, sum);
-            });
-          });
+      FP8Step codes[kPanels];
+      unroll<kPanels>([&](auto p) HWY_ATTR { codes[p] = FP8Step(stream.at(p, offset)); });
+      unroll<kFP8Step>([&](auto column) HWY_ATTR {
+        Vector w[kVectors];
+        unroll<kVectors>([&](auto v) HWY_ATTR {
+          w[v] = codes[v / kPanelVectors].template floats<column, v % kPanelVectors>();
+        });
+        unroll<kRows>([&](auto r) HWY_ATTR {
+          const Vector xv = hn::Set(d, xk[r * ldx + column]);
+          unroll<kVectors>([&](auto v) HWY_ATTR { part[r][v] = hn::MulAdd(xv, w[v], part[r][v]); });
         });
       });
     }
@@ -429,7 +430,8 @@ HWY_NOINLINE void int8_tile(const PanelProduct& g, const Stream& stream, int m, 
 // would otherwise do as often as it has rows.
 constexpr int kFewerRows = 4;
 template <NumberFormat kFormat>
-constexpr int kMostRows = !takes_int8(kFormat)              ? (kManyRegisters ? 12 : 6)
+constexpr int kMostRows = kFormat == NumberFormat::kFP8     ? (kManyRegisters ? 8 : 6)
+                          : !takes_int8(kFormat)            ? (kManyRegisters ? 12 : 6)
                           : !kManyRegisters                 ? 2
                           : kFormat == NumberFormat::kNVFP4 ? 6
                           : kFormat == NumberFormat::kUint4 ? 6
