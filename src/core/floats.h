@@ -13,6 +13,7 @@
 namespace shenhong {
 
 inline float bf16_to_float(uint16_t bits) { return std::bit_cast<float>(uint32_t(bits) << 16); }
+inline bool bf16_is_finite(uint16_t bits) { return (bits & 0x7f80) != 0x7f80; }
 
 // Beyond the largest finite bf16 it becomes infinity, NaN stays a NaN.
 inline uint16_t float_to_bf16(float value) {
@@ -82,6 +83,8 @@ inline float e4m3_to_float(uint8_t code) {
   if ((code & 0x7f) == 0x7f) return f16_to_float(uint16_t((code & 0x80) << 8 | 0x7e00));
   return f16_to_float(uint16_t((code & 0x80) << 8 | (code & 0x7f) << 7)) * 0x1p8f;
 }
+
+inline bool e4m3_is_finite(uint8_t code) { return (code & 0x7f) != 0x7f; }
 
 inline float e2m1_to_float(uint8_t code) {
   constexpr float kMagnitudes[8] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6};

@@ -70,15 +70,21 @@ bool may_lack_biases(const fs::path& path, const ModelConfig& config) {
 
 constexpr int64_t kElementsAtOnce = 1 << 18;  // per work item
 
-// Every element as decode(i) gives it must be finite.
-template <class Decode>
-void check_finite(int64_t count, const std::string& name, const Decode& decode) {
+// Every element must be finite; decode(i) is element i, for the error.
+template <class IsFinite, class Decode>
+void check_finite(int64_t count, const std::string& name, const IsFinite& is_finite,
+                  const Decode& decode) {
   parallel_ranges(count, kElementsAtOnce, [&](int64_t begin, int64_t end) {
     bool finite = true;
-    for (int64_t i = begin; i < end; ++i) finite &= std::isfinite(decode(i));
+    for (int64_t i = begin; i < end; ++i) finite &= is_finite(i);
     for (int64_t i = begin; !finite && i < end; ++i)
-      SH_CHECK(std::isfinite(decode(i)), kBadInput, "'{}': element {} is {}", name, i, decode(i));
+      SH_CHECK(is_finite(i), kBadInput, "'{}': element {} is {}", name, i, decode(i));
   });
+}
+template <class Decode>
+void check_finite(int64_t count, const std::string& name, const Decode& decode) {
+  check_finite(
+      count, name, [&](int64_t i) { return std::isfinite(decode(i)); }, decode);
 }
 
 template <class T>
@@ -218,14 +224,19 @@ QuantizedBuffer WeightFiles::read(const std::string& name, int rows, int cols) c
 
   const std::span<const uint8_t> numbers = tensor->bytes;
   if (tensor->dtype == "BF16") {
-    check_finite(count, name, [&](int64_t i) { return bf16_to_float(load<uint16_t>(numbers, i)); });
+    const auto bits = [&](int64_t i) { return load<uint16_t>(numbers, i); };
+    check_finite(
+        count, name, [&](int64_t i) { return bf16_is_finite(bits(i)); },
+        [&](int64_t i) { return bf16_to_float(bits(i)); });
     return mapped(NumberFormat::kBF16, numbers, {});
   }
   if (tensor->dtype == "F8_E4M3") {
     const auto blocks = [](int size) { return (size + kFP8Block - 1) / kFP8Block; };
     const std::string scale_name = name + "_scale_inv";
     const auto scales = companion(scale_name, "F32", {blocks(rows), blocks(cols)}).bytes;
-    check_finite(count, name, [&](int64_t i) { return e4m3_to_float(numbers[size_t(i)]); });
+    check_finite(
+        count, name, [&](int64_t i) { return e4m3_is_finite(numbers[size_t(i)]); },
+        [&](int64_t i) { return e4m3_to_float(numbers[size_t(i)]); });
     check_finite(int64_t(scales.size()) / 4, scale_name,
                  [&](int64_t i) { return load<float>(scales, i); });
     return mapped(NumberFormat::kFP8, numbers, scales);

@@ -12,6 +12,13 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
+TEST(Floats, are_known_to_be_finite_by_their_codes) {
+  for (uint32_t code = 0; code < 65536; ++code)
+    ASSERT_EQ(bf16_is_finite(uint16_t(code)), std::isfinite(bf16_to_float(uint16_t(code)))) << code;
+  for (uint32_t code = 0; code < 256; ++code)
+    ASSERT_EQ(e4m3_is_finite(uint8_t(code)), std::isfinite(e4m3_to_float(uint8_t(code)))) << code;
+}
+
 TEST(Bf16, every_code_survives_the_round_trip) {
   for (uint32_t code = 0; code < 65536; ++code) {
     const float value = bf16_to_float(uint16_t(code));
