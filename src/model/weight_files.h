@@ -1,12 +1,14 @@
 // The tensors of a model directory by name, in whatever number format each is stored:
 //
 //   X.weight F32, F16, BF16            as they are (f16 becomes float)
-//   X.weight F8_E4M3                   with X.weight_scale_inv F32 [⌈rows/128⌉, ⌈cols/128⌉]:
-//   DeepSeek-V3's X.weight I8                        with X.weight_scale F16 [rows, cols/32]
+//   X.weight F8_E4M3                   with X.weight_scale_inv F32 [⌈rows/128⌉, ⌈cols/128⌉],
+//                                      as DeepSeek-V3
+//   X.weight I8                        with X.weight_scale F16 [rows, cols/32]
 //   X.weight_packed U8 [rows, cols/2]  with X.weight_scale F8_E4M3 [rows, cols/16] and
 //                                      X.weight_global_scale F32 [1], which divides: nvfp4
 //                                      with X.weight_scale U8 [rows, cols/32], E8M0: mxfp4
 //                                      with X.weight_scale F16 [rows, cols/32]: int4, value + 8
+//
 // nvfp4 and mxfp4 are named and packed as in compressed-tensors.
 #pragma once
 
