@@ -14,17 +14,23 @@
 namespace shenhong {
 namespace {
 
-// Per number format of the cache, what a token takes, what per-head keys and values would take, and
-// how many tokens serve's memory holds.
+constexpr int kSharing = 4;  // query heads to a key head, as grouped-query attention mostly has
+
+// Per number format of the cache, what a token takes, what keys and values per head, and per
+// kSharing heads, would take, and how many tokens serve's memory holds.
 Json cache_table(const ModelConfig& config) {
   Json table = Json::object();
   for (const std::string_view name : kCacheFormatNames) {
     const CacheFormat format = *cache_format_named(name);
     if (!can_keep(config, format)) continue;
     const int64_t bytes = kv_bytes_per_token(config, /*drafts=*/false, format);
-    table[std::string(name)] = {{"bytes_per_token", bytes},
-                                {"mha_bytes_per_token", mha_kv_bytes_per_token(config, format)},
-                                {"tokens", EngineOptions().cache_bytes / bytes}};
+    const int64_t mha = mha_kv_bytes_per_token(config, format), H = config.num_attention_heads;
+    Json& row = table[std::string(name)];
+    row = {{"bytes_per_token", bytes},
+           {"mha_bytes_per_token", mha},
+           {"tokens", EngineOptions().cache_bytes / bytes}};
+    if (!config.grouped_query.on())
+      row["gqa_bytes_per_token"] = mha / H * ((H + kSharing - 1) / kSharing);
   }
   return table;
 }
@@ -85,12 +91,15 @@ void print_info(const fs::path& model, bool as_json) {
         fmt::format("{:.1f} MFLOP per token", double(json["training_flop_per_token"]) / 1e6));
   std::string name = kv_heads == 0 ? "latent cache" : fmt::format("cache of {} heads", kv_heads);
   for (const auto& [format, cache] : json["cache"].items()) {
+    std::string others =
+        fmt::format("keys and values per head: {}", cache["mha_bytes_per_token"].get<int64_t>());
+    if (cache.contains("gqa_bytes_per_token"))
+      others +=
+          fmt::format(", per {} heads: {}", kSharing, cache["gqa_bytes_per_token"].get<int64_t>());
     row(name.c_str(),
-        fmt::format(
-            "{:4}  {} bytes per token (per-head keys and values: {}); {} MiB hold {} tokens",
-            format, cache["bytes_per_token"].get<int64_t>(),
-            cache["mha_bytes_per_token"].get<int64_t>(), EngineOptions().cache_bytes >> 20,
-            cache["tokens"].get<int64_t>()));
+        fmt::format("{:4}  {} bytes per token ({}); {} MiB hold {} tokens", format,
+                    cache["bytes_per_token"].get<int64_t>(), others,
+                    EngineOptions().cache_bytes >> 20, cache["tokens"].get<int64_t>()));
     name.clear();
   }
 }
